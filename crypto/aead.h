@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * AES-GCM for ESP (RFC 4106): the only door into crypto/.
+ *
+ * A caller makes an engine once, a key per SA, and then hands over batches of operations, each with
+ * a key of its own. Data are transformed in place.
+ *
+ * Threads: engine and keys are made and destroyed by one thread (the owner of the tables).
+ * aead_encrypt() and aead_decrypt() may run on any number of threads at once, over the same keys:
+ * they only read the engine and the keys. Before a key is destroyed the caller has made sure (by
+ * RCU) that no thread can still hold it.
+ *
+ * Keys and key schedules live in one arena of memory that is locked, left out of core dumps and of
+ * fork(), and wiped. There is no call that reads a key back.
+ */
+#ifndef KAIDO_AEAD_H
+#define KAIDO_AEAD_H
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define AEAD_BATCH_MAX 64 /* operations in one batch */
+#define AEAD_TAG_LEN   16 /* bytes of ICV, RFC 4106 section 6 */
+#define AEAD_SALT_LEN  4
+#define AEAD_IV_LEN    8
+#define AEAD_KEY_MAX   32
+
+struct aead_engine; /* a chosen implementation and its arena of keys */
+struct aead_key;    /* an expanded key and its salt, inside the arena */
+
+enum aead_status {
+	AEAD_OK = 0,
+	AEAD_BAD_TAG = 1, /* decrypt only: the buffer's content is garbage and must be dropped */
+};
+
+/*
+ * One operation. The nonce is salt (of the key) || iv. `iv` holds the 8 bytes as they stand on the
+ * wire. `tag` is written by encrypt and compared (in constant time) by decrypt; it may directly
+ * follow the data. A length of 0 is allowed. Buffers need no alignment and no slack behind them.
+ */
+struct aead_op {
+	const struct aead_key *key;
+	uint8_t *data;
+	uint8_t *tag;
+	uint64_t iv;     /* big-endian on the wire; stored here as those bytes */
+	uint32_t len;    /* bytes of data */
+	uint8_t aad_len; /* 8: SPI, sequence; 12 with ESN: SPI, high half, low half (RFC 4106 s. 5) */
+	uint8_t status; /* out: enum aead_status */
+	uint8_t reserved[2];
+	uint8_t aad[12];
+	uint8_t pad[12];
+};
+static_assert(sizeof(struct aead_op) == 64, "one operation is one cache line");
+
+/* What stands behind the door. AUTO: the fastest one that this machine and build offer. */
+enum aead_kind {
+	AEAD_KIND_AUTO,
+	AEAD_KIND_IPSEC_MB,
+	AEAD_KIND_OPENSSL, /* the reference; slow */
+};
+
+/* Instruction set of IPsec-MB's kernels; one that the CPU lacks is refused with -ENOTSUP. */
+enum aead_isa {
+	AEAD_ISA_AUTO,
+	AEAD_ISA_SSE,
+	AEAD_ISA_AVX,
+	AEAD_ISA_AVX2,
+	AEAD_ISA_AVX512, /* with VAES where the CPU has it */
+};
+
+/*
+ * Makes an engine with room for `max_keys` keys (virtual memory; pages are locked as they are first
+ * used). Runs the known-answer test for 128, 192 and 256 bits first, encrypt and decrypt.
+ * Errors: -ENOTSUP (kind not built in or instruction set missing), -EBADMSG (known-answer test
+ * failed: do not run), -ENOMEM.
+ */
+int aead_engine_create(enum aead_kind kind, enum aead_isa isa, uint32_t max_keys,
+		       struct aead_engine **engine);
+/* Wipes and frees every key. NULL is allowed. */
+void aead_engine_destroy(struct aead_engine *engine);
+/* For the start-up report, for example "ipsec-mb 1.3.0 avx512". Valid as long as the engine. */
+const char *aead_engine_name(const struct aead_engine *engine);
+/* Bytes of arena that one key takes, for capacity reports. */
+size_t aead_engine_key_size(const struct aead_engine *engine);
+
+/*
+ * Expands a key. `key_len` is 16, 24 or 32; the caller wipes its own copy. The key is ready for
+ * both directions.
+ * Errors: -EINVAL (length), -ENOSPC (the arena is full), -ENOMEM (cannot lock; see RLIMIT_MEMLOCK).
+ */
+int aead_key_create(struct aead_engine *engine, const uint8_t *key, size_t key_len,
+		    const uint8_t salt[AEAD_SALT_LEN], struct aead_key **out);
+/* Wipes the key and returns its slot. NULL is allowed. */
+void aead_key_destroy(struct aead_engine *engine, struct aead_key *key);
+
+/* Bring the parts of a key that the first block needs towards the cache. */
+void aead_key_prefetch(const struct aead_key *key);
+
+/* Transform ops[0..n), n <= AEAD_BATCH_MAX. Return the number whose status is not AEAD_OK. */
+uint32_t aead_encrypt(const struct aead_engine *engine, struct aead_op *ops, uint32_t n);
+uint32_t aead_decrypt(const struct aead_engine *engine, struct aead_op *ops, uint32_t n);
+
+/*
+ * Memory for other secrets (staged keys, for one): zeroed, locked, left out of dumps and forks.
+ * Returns NULL with errno set. secret_free() wipes; `size` is what was asked for.
+ */
+void *secret_alloc(size_t size);
+void secret_free(void *p, size_t size);
+/* Wipes memory in a way that the compiler cannot leave out. */
+void secret_wipe(void *p, size_t size);
+
+#endif /* KAIDO_AEAD_H */

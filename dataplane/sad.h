@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * SPI -> inbound SA. An SPI alone names the SA of a unicast packet (RFC 4301 section 4.1), so it is
+ * unique in the gateway. Open addressing over cache lines of eight (SPI, index) pairs, at most half
+ * full: a look-up touches one line as a rule.
+ *
+ * Threads: changes by the main lcore alone; look-ups lock-free by any worker of the reclaim.
+ */
+#ifndef KAIDO_SAD_H
+#define KAIDO_SAD_H
+
+#include <stdint.h>
+
+struct reclaim;
+struct sad;
+
+/* Room for `max` SAs. NULL: no memory. */
+struct sad *sad_create(uint32_t max, struct reclaim *reclaim);
+void sad_destroy(struct sad *sad);
+
+/* `spi` in network byte order, not 0; `index` not 0. -EEXIST, -ENOSPC, -ENOENT. */
+int sad_add(struct sad *sad, uint32_t spi, uint32_t index);
+int sad_delete(struct sad *sad, uint32_t spi);
+
+/* 0: unknown. */
+uint32_t sad_lookup(const struct sad *sad, uint32_t spi);
+void sad_prefetch(const struct sad *sad, uint32_t spi);
+/* index[i] of spi[i], 0 where unknown; n <= 64. */
+void sad_lookup_burst(const struct sad *sad, const uint32_t *spi, uint32_t *index, uint32_t n);
+
+#endif /* KAIDO_SAD_H */
