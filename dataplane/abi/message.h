@@ -30,7 +30,8 @@
  * type, bad size or order; -EPERM the peer's credentials are not those of the dataplane's owner.
  *
  * Keys go one way: no message carries one back. Each object has a `cookie` chosen by the client
- * (a digest of what it wants) that dumps return, so that a client can tell what differs.
+ * (a digest of what it wants) that dumps return, so that a client can tell what differs. Routes have
+ * none: they are what they say, and are compared by content.
  */
 #ifndef KAIDO_ABI_MESSAGE_H
 #define KAIDO_ABI_MESSAGE_H
@@ -229,7 +230,7 @@ struct abi_route {
 	uint32_t reserved;
 	struct abi_address prefix; /* bits behind prefix_len are zero */
 	struct abi_address via;    /* GATEWAY only */
-	uint64_t cookie;
+	uint64_t reserved2;
 };
 static_assert(sizeof(struct abi_route) == 72, "abi_route is 72 bytes");
 

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The only writer of the tables: carries one record of a southbound message out. What it did can be
+ * undone as long as its transaction is open.
+ *
+ * Owner and only caller: the main lcore (southbound.c).
+ */
+#ifndef KAIDO_APPLY_H
+#define KAIDO_APPLY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct gateway;
+struct apply;
+
+int apply_create(struct gateway *gw, struct apply **out);
+void apply_destroy(struct apply *a);
+
+/* Bytes of one record of a message type; 0: not a type that changes anything. */
+size_t apply_record_size(uint16_t type);
+/* Range and reserved-byte checks that need no state; text: a sentence for the operator. */
+int apply_check(const struct apply *a, uint16_t type, const void *record, char *text, size_t size);
+
+/*
+ * Changes the tables. On an error nothing of this record stays, and the caller ends the transaction
+ * with apply_rollback(), which undoes the records before it in reverse. apply_commit() lets go of
+ * what was kept for undoing. Keys in the record are not kept.
+ */
+int apply_record(struct apply *a, uint16_t type, const void *record, char *text, size_t size);
+void apply_commit(struct apply *a);
+void apply_rollback(struct apply *a);
+
+#endif /* KAIDO_APPLY_H */

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The state of the main lcore: the tables' control side and everything that isn't per packet. What
+ * the control plane set is kept as the records of its messages, by id; dumps return them.
+ */
+#ifndef KAIDO_GATEWAY_H
+#define KAIDO_GATEWAY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "abi/message.h"
+#include "port.h"
+#include "stats.h"
+#include "tables.h"
+
+struct aead_engine;
+struct host_mirror;
+struct neighbours;
+struct trace;
+struct worker;
+
+/* Control side of an SA. The record's key and salt are wiped once the key is expanded. */
+struct object_sa {
+	struct abi_sa record; /* id 0: free */
+	uint32_t next;        /* outbound: the next older one of the tunnel; 0: none */
+};
+
+struct object_tunnel {
+	struct abi_tunnel record; /* id 0: free */
+	uint32_t sas_in;
+	uint32_t sas_out;
+	uint32_t newest_out; /* head of the list over object_sa.next: the one that sends */
+	uint32_t routes;     /* that point here */
+};
+
+struct object_tenant {
+	struct abi_tenant record; /* id 0: free */
+	uint32_t attachments;
+	uint32_t tunnels;
+	uint32_t routes; /* that were set */
+};
+
+struct object_attachment {
+	struct abi_attachment record; /* id 0: free */
+	uint32_t routes;              /* GATEWAY routes that go by it */
+};
+
+struct gateway {
+	struct tables *tables;
+	struct stats *stats;
+	struct stats_writer own; /* the main lcore's region */
+	struct aead_engine *aead;
+	struct neighbours *neighbours;
+	struct host_mirror *mirror; /* NULL: no netlink here */
+	struct trace *trace;
+	struct tables_size size;
+
+	struct object_tenant *tenant; /* [max_tenants]; [0] is the underlay and always there */
+	struct object_attachment *attachment; /* [max_attachments] */
+	struct object_tunnel *tunnel;         /* [max_tunnels] */
+	struct object_sa *sa;                 /* [max_sas] */
+
+	struct port *port; /* [ports] by index */
+	uint32_t ports;
+	struct worker **worker; /* [workers] */
+	uint32_t workers;
+
+	uint64_t boot;
+	uint64_t generation;
+	bool underlay_dirty;
+};
+
+#endif /* KAIDO_GATEWAY_H */

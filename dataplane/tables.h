@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Everything the walks look up. A worker holds a const pointer to it; only apply.c, neighbour.c
+ * and underlay.c, all on the main lcore, change what it points to: entries are filled before they are
+ * published (a route, a SAD entry, a tunnel's sa_out, a port's VLAN), and used again only after a
+ * grace period.
+ *
+ * The arrays are address space of the configured capacity; memory is taken as it is used.
+ */
+#ifndef KAIDO_TABLES_H
+#define KAIDO_TABLES_H
+
+#include <assert.h>
+#include <stdint.h>
+
+#include "adjacency.h"
+#include "route_table.h"
+#include "sa.h"
+
+#define PORTS_MAX 32
+#define VLANS     4096
+
+struct aead_engine;
+struct reclaim;
+struct sad;
+
+/* dataplane: ro; control: wo */
+struct attachment {
+	uint32_t tenant; /* 0: underlay */
+	uint16_t port;
+	uint16_t vlan;
+	uint16_t mtu;
+	uint16_t reserved[3];
+};
+static_assert(sizeof(struct attachment) == 16, "four attachments to a cache line");
+
+/* What a worker needs of a port. */
+struct table_port {
+	uint64_t mac;      /* as the first six bytes of a frame load, little-endian, rest zero */
+	uint32_t *vlan;    /* [VLANS] attachment id by VLAN, [0] for untagged frames; 0: none */
+	uint8_t exception; /* 1: what belongs to the host goes to an exception interface */
+	uint8_t pad[47];
+};
+static_assert(sizeof(struct table_port) == 64, "a port is one cache line");
+
+struct tables {
+	const struct aead_engine *aead;
+	struct route_pool *routes;
+	struct sad *sad;
+	struct reclaim *reclaim;
+	struct route_table *vrf;       /* [max_tenants] by tenant id */
+	struct attachment *attachment; /* [max_attachments] by id */
+	struct tunnel *tunnel;         /* [max_tunnels] by id */
+	union sa *sa;                  /* [max_sas] by id */
+	struct adjacency *adjacency;   /* [max_adjacencies] by index; 0 is never used */
+	uint32_t max_tenants;
+	uint32_t max_attachments;
+	uint32_t max_tunnels;
+	uint32_t max_sas;
+	uint32_t max_adjacencies;
+	uint32_t ports;
+	struct table_port port[PORTS_MAX];
+};
+
+struct tables_size {
+	uint32_t max_tenants;
+	uint32_t max_attachments;
+	uint32_t max_tunnels;
+	uint32_t max_sas;
+	uint32_t max_adjacencies;
+	uint64_t route_bytes;
+};
+
+/*
+ * `aead` stays the caller's. `readers`: threads that will register with the reclaim.
+ * -ENOMEM. tables_destroy() runs when no reader does.
+ */
+int tables_create(const struct tables_size *size, const struct aead_engine *aead, uint32_t readers,
+		  struct tables **tables);
+void tables_destroy(struct tables *t);
+
+#endif /* KAIDO_TABLES_H */

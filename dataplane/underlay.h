@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The underlay: VRF 0, the provider's side, on which tunnels end. Its addresses, routes and
+ * neighbours are those of the host stack, mirrored (host_mirror.h), or permanent ones set by the
+ * control plane. Each outbound SA carries the adjacency of its next hop; this file keeps it right.
+ *
+ * Owner and only caller: the main lcore.
+ */
+#ifndef KAIDO_UNDERLAY_H
+#define KAIDO_UNDERLAY_H
+
+#include <stdint.h>
+
+struct abi_attachment;
+struct gateway;
+
+/* Fill in adjacency and inner_mtu of one outbound SA from its tunnel and VRF 0. */
+void underlay_resolve_sa(struct gateway *gw, uint32_t sa_id);
+/* Something in VRF 0 changed: have all outbound SAs resolved again soon (once per main loop). */
+void underlay_changed(struct gateway *gw);
+/* From the main loop: does what underlay_changed() asked for. */
+void underlay_poll(struct gateway *gw);
+
+/* Start or stop mirroring the host's device of an underlay attachment. */
+int underlay_watch(struct gateway *gw, const struct abi_attachment *attachment);
+void underlay_unwatch(struct gateway *gw, uint32_t attachment);
+
+#endif /* KAIDO_UNDERLAY_H */
