@@ -35,7 +35,7 @@ struct sa_out {
 	uint16_t inner_mtu; /* largest inner packet that fits; changes while in use */
 	uint8_t header_len; /* of outer IP, UDP, ESP and IV: the used tail of `header` */
 	uint8_t flags;
-	uint8_t pad[8];
+	uint8_t pad[16];
 	/*
 	 * The outer headers ready to be copied, right-aligned, so that one fixed copy of 64 bytes
 	 * that ends at the inner packet serves every combination. What it writes before the outer
