@@ -6,6 +6,11 @@
  *
  * A worker first asks replay_check() (read-only, may be stale), decrypts, and then settles what was
  * authenticated with replay_commit() under the lock, once per run of packets of one SA.
+ *
+ * Lost: a number counts when it leaves the window and no packet had brought it. What left the window
+ * of the first packet does not count, for an SA may be taken over in mid-stream; the numbers inside
+ * that first window do. A packet that comes after all (REPLAY_LATE) stays counted. Without a window
+ * nothing counts.
  */
 #ifndef KAIDO_REPLAY_H
 #define KAIDO_REPLAY_H
@@ -19,7 +24,7 @@
 
 struct replay {
 	uint64_t top;    /* highest authenticated number, 0: none yet */
-	uint64_t lost;   /* numbers that left the window (or were jumped over) unseen */
+	uint64_t lost;   /* numbers that left the window (or were jumped over) unseen, see below */
 	uint32_t window; /* packets */
 	uint32_t mask;   /* words in the ring - 1 */
 	uint32_t lock;   /* held by replay_lock() */

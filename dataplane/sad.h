@@ -4,21 +4,24 @@
  * unique in the gateway. Open addressing over cache lines of eight (SPI, index) pairs, at most half
  * full: a look-up touches one line as a rule.
  *
- * Threads: changes by the main lcore alone; look-ups lock-free by any worker of the reclaim.
+ * Pairs never move and are written whole, so that readers need no lock, and a deletion neither a
+ * second table nor a grace period. What the index leads to does need one before it is freed.
+ *
+ * Threads: changes by the main lcore alone; look-ups lock-free by any thread.
  */
 #ifndef KAIDO_SAD_H
 #define KAIDO_SAD_H
 
 #include <stdint.h>
 
-struct reclaim;
 struct sad;
 
-/* Room for `max` SAs. NULL: no memory. */
-struct sad *sad_create(uint32_t max, struct reclaim *reclaim);
+/* Room for `max` SAs, 1 to 2^30. NULL: no memory. Memory is taken as it is used. */
+struct sad *sad_create(uint32_t max);
+/* NULL is allowed. */
 void sad_destroy(struct sad *sad);
 
-/* `spi` in network byte order, not 0; `index` not 0. -EEXIST, -ENOSPC, -ENOENT. */
+/* `spi` in network byte order, not 0; `index` not 0. -EINVAL, -EEXIST, -ENOSPC, -ENOENT. */
 int sad_add(struct sad *sad, uint32_t spi, uint32_t index);
 int sad_delete(struct sad *sad, uint32_t spi);
 

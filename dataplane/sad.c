@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "sad.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#define LINE_PAIRS 8u
+
+/* A pair: the SPI in the low half, the index in the high half. */
+#define PAIR_FREE    0ull         /* a look-up ends in a line that has one */
+#define PAIR_DELETED (1ull << 32) /* SPI 0: matches nothing, free for an addition */
+
+struct line {
+	uint64_t pairs[LINE_PAIRS]; /* atomic */
+};
+static_assert(sizeof(struct line) == 64, "one cache line");
+
+struct sad {
+	struct line *lines;
+	uint32_t mask;  /* lines - 1 */
+	uint32_t shift; /* 64 - log2(lines) */
+	/*
+	 * By line: how many SPIs stand in a later line because this one was full. While there is
+	 * one, the line must not show a free pair.
+	 */
+	uint32_t *passed;
+	uint32_t count;
+	uint32_t max;
+};
+
+static void *map_zero(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	madvise(p, size, MADV_HUGEPAGE);
+	return p;
+}
+
+struct sad *sad_create(uint32_t max)
+{
+	uint32_t bits = 1;
+	struct sad *sad;
+	size_t lines;
+
+	if (max == 0 || max > 1u << 30)
+		return NULL;
+	while ((uint64_t)LINE_PAIRS << bits < 2ull * max)
+		bits++;
+	lines = (size_t)1 << bits;
+	sad = calloc(1, sizeof(*sad));
+	if (sad == NULL)
+		return NULL;
+	sad->lines = map_zero(lines * sizeof(*sad->lines));
+	if (sad->lines == NULL)
+		goto free_sad;
+	sad->passed = map_zero(lines * sizeof(*sad->passed));
+	if (sad->passed == NULL)
+		goto unmap_lines;
+	sad->mask = (uint32_t)lines - 1;
+	sad->shift = 64 - bits;
+	sad->max = max;
+	return sad;
+
+unmap_lines:
+	munmap(sad->lines, lines * sizeof(*sad->lines));
+free_sad:
+	free(sad);
+	return NULL;
+}
+
+void sad_destroy(struct sad *sad)
+{
+	if (sad == NULL)
+		return;
+	munmap(sad->passed, ((size_t)sad->mask + 1) * sizeof(*sad->passed));
+	munmap(sad->lines, ((size_t)sad->mask + 1) * sizeof(*sad->lines));
+	free(sad);
+}
+
+/* Fibonacci hashing spreads the neighbouring numbers that SPIs like to be. */
+static inline uint32_t home(const struct sad *sad, uint32_t spi)
+{
+	return (uint32_t)(__builtin_bswap32(spi) * 0x9e3779b97f4a7c15ull >> sad->shift);
+}
+
+static inline uint64_t pair_load(const uint64_t *pair)
+{
+	return __atomic_load_n(pair, __ATOMIC_ACQUIRE);
+}
+
+static inline void pair_store(uint64_t *pair, uint64_t value)
+{
+	__atomic_store_n(pair, value, __ATOMIC_RELEASE);
+}
+
+/* The pair in the line that holds `pair`, or whose SPI is that of `pair`. */
+static uint64_t *line_find(struct line *line, uint64_t pair, uint64_t mask)
+{
+	for (uint32_t i = 0; i < LINE_PAIRS; i++) {
+		if ((line->pairs[i] & mask) == pair)
+			return &line->pairs[i];
+	}
+	return NULL;
+}
+
+static uint64_t *find(struct sad *sad, uint32_t spi, uint32_t *at)
+{
+	uint64_t *pair;
+
+	*at = home(sad, spi);
+	for (uint32_t n = 0; n <= sad->mask; n++, *at = (*at + 1) & sad->mask) {
+		pair = line_find(&sad->lines[*at], spi, UINT32_MAX);
+		if (pair != NULL)
+			return pair;
+		if (sad->passed[*at] == 0)
+			return NULL;
+	}
+	return NULL;
+}
+
+int sad_add(struct sad *sad, uint32_t spi, uint32_t index)
+{
+	uint64_t *pair;
+	uint32_t at;
+
+	if (spi == 0 || index == 0)
+		return -EINVAL;
+	if (find(sad, spi, &at) != NULL)
+		return -EEXIST;
+	if (sad->count == sad->max)
+		return -ENOSPC;
+	for (at = home(sad, spi);; at = (at + 1) & sad->mask) {
+		pair = line_find(&sad->lines[at], PAIR_DELETED, UINT64_MAX);
+		if (pair == NULL)
+			pair = line_find(&sad->lines[at], PAIR_FREE, UINT64_MAX);
+		if (pair != NULL)
+			break;
+		sad->passed[at]++;
+	}
+	pair_store(pair, (uint64_t)index << 32 | spi);
+	sad->count++;
+	return 0;
+}
+
+static void line_sweep(struct line *line)
+{
+	for (uint32_t i = 0; i < LINE_PAIRS; i++) {
+		if (line->pairs[i] == PAIR_DELETED)
+			pair_store(&line->pairs[i], PAIR_FREE);
+	}
+}
+
+int sad_delete(struct sad *sad, uint32_t spi)
+{
+	uint64_t *pair;
+	uint32_t at;
+
+	if (spi == 0)
+		return -ENOENT;
+	pair = find(sad, spi, &at);
+	if (pair == NULL)
+		return -ENOENT;
+	pair_store(pair, sad->passed[at] != 0 ? PAIR_DELETED : PAIR_FREE);
+	for (uint32_t i = home(sad, spi); i != at; i = (i + 1) & sad->mask) {
+		if (--sad->passed[i] == 0)
+			line_sweep(&sad->lines[i]);
+	}
+	sad->count--;
+	return 0;
+}
+
+/* All eight pairs without a branch: where in its line an SPI stands can't be predicted. */
+static inline uint32_t line_lookup(const struct line *line, uint32_t spi)
+{
+	uint64_t pair, found = 0;
+
+	for (uint32_t i = 0; i < LINE_PAIRS; i++) {
+		pair = pair_load(&line->pairs[i]);
+		found |= (uint32_t)pair == spi ? pair : 0;
+	}
+	return (uint32_t)(found >> 32);
+}
+
+static inline uint32_t line_has_free(const struct line *line)
+{
+	for (uint32_t i = 0; i < LINE_PAIRS; i++) {
+		if (pair_load(&line->pairs[i]) == PAIR_FREE)
+			return 1;
+	}
+	return 0;
+}
+
+uint32_t sad_lookup(const struct sad *sad, uint32_t spi)
+{
+	uint32_t at = home(sad, spi);
+	uint32_t index;
+
+	if (spi == 0)
+		return 0;
+	for (uint32_t n = 0; n <= sad->mask; n++, at = (at + 1) & sad->mask) {
+		index = line_lookup(&sad->lines[at], spi);
+		if (index != 0 || line_has_free(&sad->lines[at]))
+			return index;
+	}
+	return 0;
+}
+
+void sad_prefetch(const struct sad *sad, uint32_t spi)
+{
+	__builtin_prefetch(&sad->lines[home(sad, spi)]);
+}
+
+void sad_lookup_burst(const struct sad *sad, const uint32_t *spi, uint32_t *index, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		sad_prefetch(sad, spi[i]);
+	for (uint32_t i = 0; i < n; i++)
+		index[i] = sad_lookup(sad, spi[i]);
+}
