@@ -31,7 +31,8 @@ struct aead_key;    /* an expanded key and its salt, inside the arena */
 
 enum aead_status {
 	AEAD_OK = 0,
-	AEAD_BAD_TAG = 1, /* decrypt only: the buffer's content is garbage and must be dropped */
+	AEAD_BAD_TAG = 1, /* decrypt only: drop; no plaintext is left, the data are zeros */
+	AEAD_FAILED = 2,  /* OpenSSL only, out of memory: drop; the data are zeros */
 };
 
 /*

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the files behind aead.h share. Nobody outside crypto/ and its tests includes this. */
+#ifndef KAIDO_AEAD_INTERNAL_H
+#define KAIDO_AEAD_INTERNAL_H
+
+#include "aead.h"
+#include "key_arena.h"
+
+enum aead_variant { AEAD_AES_128, AEAD_AES_192, AEAD_AES_256, AEAD_VARIANTS };
+
+/* One way to do AES-GCM. */
+struct aead_implementation {
+	size_t key_size; /* bytes of a key in the arena */
+	/* Expands into a zeroed slot. Cannot fail: the length has been checked. */
+	void (*key_expand)(const void *state, enum aead_variant variant, const uint8_t *key,
+			   const uint8_t *salt, struct aead_key *out);
+	/* Set each status and return the number that is not AEAD_OK. */
+	uint32_t (*encrypt)(const void *state, struct aead_op *ops, uint32_t n);
+	uint32_t (*decrypt)(const void *state, struct aead_op *ops, uint32_t n);
+	void (*close)(void *state);
+};
+
+struct aead_engine {
+	struct aead_implementation impl;
+	void *state; /* the implementation's, read-only once open */
+	struct key_arena arena;
+	char name[64];
+};
+
+/* Fill impl, state and name. Errors: those of aead_engine_create(). */
+int aead_ipsec_mb_open(struct aead_engine *engine, enum aead_isa isa);
+int aead_openssl_open(struct aead_engine *engine);
+
+/* The variant for a key of `key_len` bytes, or -EINVAL. */
+int aead_variant_of(size_t key_len);
+
+/*
+ * Runs the known-answer test through the door, with keys of its own.
+ * Errors: -EBADMSG, or what aead_key_create() returns.
+ */
+int aead_known_answer_test(struct aead_engine *engine);
+#define AEAD_KNOWN_ANSWER_KEYS 1 /* in use at the same time */
+
+#endif /* KAIDO_AEAD_INTERNAL_H */

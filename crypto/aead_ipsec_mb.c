@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <immintrin.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "aead_ipsec_mb.h"
+
+#define CACHE_LINE 64
+
+/* What one call leaves behind on the stack and must not stay there. */
+struct gcm_scratch {
+	_Alignas(16) uint8_t nonce[16];
+	_Alignas(16)
+		uint8_t tag[AEAD_TAG_LEN]; /* of a forged packet: what its sender wants to know */
+	struct gcm_context_data context;
+};
+
+/*
+ * nonce = salt || iv (RFC 4106 section 4), written with one store of 16 bytes: the kernels load it
+ * as one, and a load that spans two earlier stores waits until both have left the store buffer.
+ */
+static inline void nonce_write(uint8_t nonce[16], uint32_t salt, uint64_t iv)
+{
+	__m128i high = _mm_slli_si128(_mm_cvtsi64_si128((long long)iv), AEAD_SALT_LEN);
+
+	_mm_store_si128((__m128i *)(void *)nonce, _mm_or_si128(high, _mm_cvtsi32_si128((int)salt)));
+}
+
+/* AEAD_OK or AEAD_BAD_TAG, without a branch or an early end. */
+static inline uint8_t tag_status(const uint8_t *computed, const uint8_t *received)
+{
+	uint64_t a[2], b[2];
+
+	memcpy(a, computed, sizeof(a));
+	memcpy(b, received, sizeof(b));
+	return ((a[0] ^ b[0]) | (a[1] ^ b[1])) != 0;
+}
+static_assert(AEAD_OK == 0 && AEAD_BAD_TAG == 1, "a status is the truth value of a difference");
+
+static uint32_t ipsec_mb_encrypt(const void *state, struct aead_op *ops, uint32_t n)
+{
+	const struct ipsec_mb_kernels *kernels = state;
+	struct gcm_scratch scratch;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct aead_op *op = &ops[i];
+		const struct ipsec_mb_key *key = (const void *)op->key;
+
+		nonce_write(scratch.nonce, key->salt, op->iv);
+		kernels->encrypt[key->variant](&key->schedule, &scratch.context, op->data, op->data,
+					       op->len, scratch.nonce, op->aad, op->aad_len,
+					       op->tag, AEAD_TAG_LEN);
+		op->status = AEAD_OK;
+	}
+	secret_wipe(&scratch, sizeof(scratch));
+	return 0;
+}
+
+static uint32_t ipsec_mb_decrypt(const void *state, struct aead_op *ops, uint32_t n)
+{
+	const struct ipsec_mb_kernels *kernels = state;
+	struct gcm_scratch scratch;
+	uint32_t failed = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct aead_op *op = &ops[i];
+		const struct ipsec_mb_key *key = (const void *)op->key;
+
+		nonce_write(scratch.nonce, key->salt, op->iv);
+		kernels->decrypt[key->variant](&key->schedule, &scratch.context, op->data, op->data,
+					       op->len, scratch.nonce, op->aad, op->aad_len,
+					       scratch.tag, AEAD_TAG_LEN);
+		op->status = tag_status(scratch.tag, op->tag);
+		failed += op->status;
+	}
+	secret_wipe(&scratch, sizeof(scratch));
+	return failed;
+}
+
+static void ipsec_mb_key_expand(const void *state, enum aead_variant variant, const uint8_t *bytes,
+				const uint8_t *salt, struct aead_key *out)
+{
+	const struct ipsec_mb_kernels *kernels = state;
+	struct ipsec_mb_key *key = (void *)out;
+
+	kernels->key_expand[variant](bytes, &key->schedule);
+	memcpy(&key->salt, salt, sizeof(key->salt));
+	key->variant = variant;
+}
+
+/*
+ * The round keys stand at the start of a key; the powers of H that a short packet needs stand at
+ * the end of the schedule (VAES kernels) or behind the round keys (the others).
+ */
+void aead_key_prefetch(const struct aead_key *key)
+{
+	const uint8_t *line = (const void *)key;
+
+	for (size_t offset = 0; offset < 4 * CACHE_LINE; offset += CACHE_LINE)
+		__builtin_prefetch(line + offset);
+	for (size_t offset = sizeof(struct gcm_key_data) - 2 * CACHE_LINE;
+	     offset < sizeof(struct ipsec_mb_key); offset += CACHE_LINE)
+		__builtin_prefetch(line + offset);
+}
+
+static int manager_isa(const IMB_MGR *mgr, enum aead_isa wanted, enum aead_isa *found)
+{
+	static const struct {
+		enum aead_isa isa;
+		uint64_t features;
+	} best_first[] = {
+		{ AEAD_ISA_AVX512, IMB_CPUFLAGS_AVX512 },
+		{ AEAD_ISA_AVX2, IMB_CPUFLAGS_AVX2 },
+		{ AEAD_ISA_AVX, IMB_CPUFLAGS_AVX },
+		{ AEAD_ISA_SSE, IMB_CPUFLAGS_SSE },
+	};
+
+	for (size_t i = 0; i < sizeof(best_first) / sizeof(best_first[0]); i++) {
+		if (wanted != AEAD_ISA_AUTO && wanted != best_first[i].isa)
+			continue;
+		if ((mgr->features & best_first[i].features) == best_first[i].features) {
+			*found = best_first[i].isa;
+			return 0;
+		}
+	}
+	return -ENOTSUP;
+}
+
+int ipsec_mb_manager_create(enum aead_isa isa, uint64_t flags, IMB_MGR **out)
+{
+	IMB_MGR *mgr;
+	int ret;
+
+	mgr = alloc_mb_mgr(flags);
+	if (mgr == NULL)
+		return -ENOMEM;
+	ret = manager_isa(mgr, isa, &isa);
+	if (ret < 0)
+		goto free_manager;
+
+	if (isa == AEAD_ISA_AVX512)
+		init_mb_mgr_avx512(mgr);
+	else if (isa == AEAD_ISA_AVX2)
+		init_mb_mgr_avx2(mgr);
+	else if (isa == AEAD_ISA_AVX)
+		init_mb_mgr_avx(mgr);
+	else
+		init_mb_mgr_sse(mgr);
+
+	if (imb_get_errno(mgr) != 0) {
+		ret = -ENOTSUP;
+		goto free_manager;
+	}
+	if ((mgr->features & IMB_FEATURE_SELF_TEST) &&
+	    !(mgr->features & IMB_FEATURE_SELF_TEST_PASS)) {
+		ret = -EBADMSG;
+		goto free_manager;
+	}
+	*out = mgr;
+	return 0;
+
+free_manager:
+	free_mb_mgr(mgr);
+	return ret;
+}
+
+static const char *manager_isa_name(const IMB_MGR *mgr)
+{
+	switch (mgr->used_arch) {
+	case IMB_ARCH_AVX512:
+		return (mgr->features & IMB_CPUFLAGS_AVX512_T2) == IMB_CPUFLAGS_AVX512_T2
+			       ? "avx512+vaes"
+			       : "avx512";
+	case IMB_ARCH_AVX2:
+		return "avx2";
+	case IMB_ARCH_AVX:
+		return "avx";
+	default:
+		return "sse";
+	}
+}
+
+int ipsec_mb_open_flags(struct aead_engine *engine, enum aead_isa isa, uint64_t flags)
+{
+	struct ipsec_mb_kernels *kernels;
+	IMB_MGR *mgr;
+	int ret;
+
+	ret = ipsec_mb_manager_create(isa, flags, &mgr);
+	if (ret < 0)
+		return ret;
+	kernels = malloc(sizeof(*kernels));
+	if (kernels == NULL) {
+		ret = -ENOMEM;
+		goto free_manager;
+	}
+	/* The kernels keep no state in the manager, whose 300 kB of job queues are not needed. */
+	*kernels = (struct ipsec_mb_kernels){
+		.encrypt = { mgr->gcm128_enc, mgr->gcm192_enc, mgr->gcm256_enc },
+		.decrypt = { mgr->gcm128_dec, mgr->gcm192_dec, mgr->gcm256_dec },
+		.key_expand = { mgr->gcm128_pre, mgr->gcm192_pre, mgr->gcm256_pre },
+	};
+	engine->impl = (struct aead_implementation){
+		.key_size = sizeof(struct ipsec_mb_key),
+		.key_expand = ipsec_mb_key_expand,
+		.encrypt = ipsec_mb_encrypt,
+		.decrypt = ipsec_mb_decrypt,
+		.close = free,
+	};
+	engine->state = kernels;
+	snprintf(engine->name, sizeof(engine->name), "ipsec-mb %s %s", imb_get_version_str(),
+		 manager_isa_name(mgr));
+
+free_manager:
+	free_mb_mgr(mgr);
+	return ret;
+}
+
+int aead_ipsec_mb_open(struct aead_engine *engine, enum aead_isa isa)
+{
+	return ipsec_mb_open_flags(engine, isa, 0);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* IPsec-MB's kernels and keys, for aead_ipsec_mb.c and the vector tests. */
+#ifndef KAIDO_AEAD_IPSEC_MB_H
+#define KAIDO_AEAD_IPSEC_MB_H
+
+#include <intel-ipsec-mb.h>
+
+#include "aead_internal.h"
+
+struct ipsec_mb_key {
+	struct gcm_key_data
+		schedule; /* round keys and powers of H; layout depends on the kernels */
+	uint32_t salt;    /* as its bytes stand in the nonce */
+	uint8_t variant;  /* enum aead_variant */
+};
+
+/* The direct, one-shot calls: IPsec-MB's fastest for packets of up to 2 KiB. */
+struct ipsec_mb_kernels {
+	aes_gcm_enc_dec_t encrypt[AEAD_VARIANTS];
+	aes_gcm_enc_dec_t decrypt[AEAD_VARIANTS];
+	aes_gcm_pre_t key_expand[AEAD_VARIANTS];
+};
+
+/*
+ * A manager set up for one instruction set; the caller frees it with free_mb_mgr(). `flags` are
+ * IPsec-MB's own (IMB_FLAG_...), 0 for all that the CPU has.
+ * Errors: -ENOTSUP, -EBADMSG (the library's own self-test failed), -ENOMEM.
+ */
+int ipsec_mb_manager_create(enum aead_isa isa, uint64_t flags, IMB_MGR **out);
+
+/* As aead_ipsec_mb_open(), with flags. */
+int ipsec_mb_open_flags(struct aead_engine *engine, enum aead_isa isa, uint64_t flags);
+
+#endif /* KAIDO_AEAD_IPSEC_MB_H */
