@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * JSON-RPC 2.0 over a Unix stream socket, one message a line (docs/rpc.md).
+ *
+ * The caller's role comes from the credentials of its process. Requests of one connection are
+ * answered in order: the next one starts when the one before has been answered, be that at once or
+ * later. Everything runs on the thread of the event base.
+ */
+#ifndef KAIDO_CONTROL_RPC_SERVER_H
+#define KAIDO_CONTROL_RPC_SERVER_H
+
+#include <sys/types.h>
+
+#include <jansson.h>
+
+struct event_base;
+struct rpc_server;
+struct rpc_request;
+
+enum rpc_role {
+	RPC_ROLE_NONE,    /* refused before anything is read */
+	RPC_ROLE_AUDITOR, /* what only reads */
+	RPC_ROLE_OPERATOR,
+};
+
+enum rpc_error {
+	RPC_PARSE_ERROR = -32700,
+	RPC_INVALID_REQUEST = -32600,
+	RPC_NO_METHOD = -32601,
+	RPC_INVALID_PARAMS = -32602,
+	RPC_INTERNAL = -32603,
+	RPC_REFUSED = 1, /* for this role */
+	RPC_NOT_FOUND = 2,
+	RPC_CONFLICT = 3,
+	RPC_READ_ONLY = 4, /* the state can't be written */
+	RPC_DATAPLANE_AWAY = 5,
+	RPC_DATAPLANE_REFUSED = 6,
+};
+
+struct rpc_caller {
+	uid_t uid;
+	enum rpc_role role;
+	char user[33];
+};
+
+struct rpc_method {
+	const char *name;
+	enum rpc_role role; /* the least one that may call it */
+	/* Answers `request` once, before it returns or later. */
+	void (*handle)(void *context, struct rpc_request *request);
+};
+
+struct rpc_server_options {
+	const char *path;
+	const char *operator_group; /* NULL: none */
+	const char *auditor_group;
+	const struct rpc_method *methods; /* ends with a NULL name */
+	void *context;                    /* handed to the methods */
+	/* A call that was refused for its role; may be NULL. */
+	void (*refused)(void *context, const struct rpc_caller *caller, const char *method);
+};
+
+/* Errors: negative errno, -ENOENT for an unknown group; -EADDRINUSE when another one listens. */
+int rpc_server_create(struct event_base *base, const struct rpc_server_options *options,
+		      struct rpc_server **server);
+/* Drops every connection and unlinks the socket. Requests still open become orphans. NULL is
+ * allowed. */
+void rpc_server_destroy(struct rpc_server *server);
+
+/* Sends a notification to every connection that has subscribed; takes `params`. */
+void rpc_server_notify(struct rpc_server *server, json_t *params);
+
+/* Valid until the request is answered. `params` is an object, never NULL. */
+const struct rpc_caller *rpc_request_caller(const struct rpc_request *request);
+const char *rpc_request_method(const struct rpc_request *request);
+json_t *rpc_request_params(const struct rpc_request *request);
+/* From now on the caller's connection gets notifications. */
+void rpc_request_subscribe(struct rpc_request *request);
+
+/* Each ends the request. `result` and `data` are taken; `data` may be NULL. */
+void rpc_reply(struct rpc_request *request, json_t *result);
+__attribute__((format(printf, 4, 5))) void rpc_fail(struct rpc_request *request, int code,
+						    json_t *data, const char *format, ...);
+
+const char *rpc_role_name(enum rpc_role role);
+
+#endif /* KAIDO_CONTROL_RPC_SERVER_H */
