@@ -1,26 +1,31 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * kaido-graph: draws one graph of the history to its standard output (see graph.h).
- *
- *     kaido-graph DIR TENANT TUNNEL|"" png|svg START END TITLE      (times: seconds since 1970)
+ * kaido-graph: draws graphs of the history in DIR for kaidod (see graph.h, graph_message.h).
  *
  * In is above the line, out below it: areas are what the tenant sent (inner), lines what went
- * over the Internet for it (outer). The time zone is that of the environment (TZ).
+ * over the Internet for it (outer).
  */
+#include "graph_message.h"
 #include "history_file.h"
+#include "privileges.h"
 
+#include <errno.h>
 #include <rrd.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define ARGS_MAX 160
 #define ARG_LEN  512
+#define AT_ONCE  4 /* graphs drawn at a time */
 
 #define FINE_SPAN (2 * 86400) /* seconds for which there are samples at the full step */
 
@@ -61,8 +66,7 @@ __attribute__((format(printf, 2, 3))) static void argument_add(struct arguments 
 	n = text == NULL ? -1 : vsnprintf(text, ARG_LEN, format, ap);
 	va_end(ap);
 	if (n < 0 || n >= ARG_LEN || arguments->argc >= ARGS_MAX) {
-		printf("out of room for librrd's arguments");
-		exit(1);
+		_exit(1); /* graph_result() tells from the empty pipe */
 	}
 	arguments->argv[arguments->argc++] = text;
 }
@@ -198,7 +202,29 @@ static void graph_describe(struct arguments *arguments, const char *file, time_t
 	argument_add(arguments, "HRULE:0#000000");
 }
 
-static int image_write(struct arguments *arguments)
+/* 0: all was written; the reader may be gone, which is nobody's error. */
+static void answer_write(int fd, const char *word, const void *data, size_t len)
+{
+	char line[40];
+	const uint8_t *p = data;
+	ssize_t n;
+
+	n = snprintf(line, sizeof(line), "%s %zu\n", word, len);
+	if (write(fd, line, (size_t)n) != n)
+		return;
+	for (; len > 0; p += n, len -= (size_t)n) {
+		n = write(fd, p, len);
+		if (n <= 0)
+			return;
+	}
+}
+
+static void sentence_write(int fd, const char *word, const char *text)
+{
+	answer_write(fd, word, text, strlen(text));
+}
+
+static void image_write(struct arguments *arguments, int fd)
 {
 	rrd_info_t *info, *item;
 	const rrd_blob_t *image = NULL;
@@ -208,41 +234,98 @@ static int image_write(struct arguments *arguments)
 	for (item = info; item != NULL; item = item->next)
 		if (strcmp(item->key, "image") == 0 && item->type == RD_I_BLO)
 			image = &item->value.u_blo;
-	if (image == NULL || image->size == 0) {
-		printf("librrd can't draw it: %s", rrd_test_error() ? rrd_get_error() : "no image");
-		return 1;
+	if (image != NULL && image->size > 0)
+		answer_write(fd, "ok", image->ptr, image->size);
+	else
+		sentence_write(fd, "error",
+			       rrd_test_error() ? rrd_get_error() : "librrd gave no image");
+}
+
+/* In a process of its own. The working directory is that of the history. */
+static void request_draw(const struct graph_message *message, int fd)
+{
+	const struct rlimit cpu = { .rlim_cur = 30, .rlim_max = 30 };
+	struct arguments arguments = { .argc = 0 };
+	char path[128], title[sizeof(message->title)];
+	size_t n;
+
+	setrlimit(RLIMIT_CPU, &cpu);
+	setenv("TZ", message->timezone, 1);
+	tzset();
+	/* A relative path holds nothing that librrd would take for a separator. */
+	if (history_file_path(path, sizeof(path), ".", message->tenant, message->tunnel) < 0) {
+		sentence_write(fd, "error", "not a name");
+		return;
 	}
-	if (fwrite(image->ptr, 1, image->size, stdout) != image->size || fflush(stdout) != 0)
+	if (access(path, R_OK) < 0) {
+		sentence_write(fd, "none", "nothing was sampled under that name yet");
+		return;
+	}
+	for (n = 0; n < sizeof(title) && message->title[n] != '\0'; n++)
+		title[n] = (unsigned char)message->title[n] < ' ' ? ' ' : message->title[n];
+	title[n] = '\0';
+	graph_describe(&arguments, path, (time_t)message->start, (time_t)message->end,
+		       message->format, title);
+	image_write(&arguments, fd);
+}
+
+/* 1: a request, and the pipe for its answer in `fd`; 0: kaidod has gone; -1: not a request. */
+static int request_receive(struct graph_message *message, int *fd)
+{
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = { message, sizeof(*message) };
+	struct msghdr header = { .msg_iov = &iov,
+				 .msg_iovlen = 1,
+				 .msg_control = control.space,
+				 .msg_controllen = sizeof(control.space) };
+	struct cmsghdr *cmsg;
+	ssize_t n;
+
+	n = recvmsg(GRAPH_SOCKET, &header, MSG_CMSG_CLOEXEC);
+	if (n <= 0)
+		return n < 0 && errno == EINTR ? -1 : 0;
+	cmsg = CMSG_FIRSTHDR(&header);
+	if (cmsg == NULL || cmsg->cmsg_type != SCM_RIGHTS)
+		return -1;
+	memcpy(fd, CMSG_DATA(cmsg), sizeof(*fd));
+	if (n == (ssize_t)sizeof(*message))
 		return 1;
-	rrd_info_free(info);
-	return 0;
+	close(*fd);
+	return -1;
 }
 
 int main(int argc, char **argv)
 {
-	const struct rlimit cpu = { .rlim_cur = 30, .rlim_max = 30 };
-	struct arguments arguments = { .argc = 0 };
-	char path[4096], title[256];
-	time_t start, end;
-	const char *p;
-	size_t n = 0;
+	struct graph_message message;
+	int fd, rc, running = 0;
+	pid_t pid;
 
-	if (argc != 8) {
-		printf("usage: kaido-graph DIR TENANT TUNNEL|'' png|svg START END TITLE\n");
+	if (argc != 2 || chdir(argv[1]) < 0) {
+		fprintf(stderr, "kaido-graph DIR: is started by kaidod, with DIR its history\n");
 		return 2;
 	}
-	setrlimit(RLIMIT_CPU, &cpu);
-	/* Paths relative to the folder hold nothing that librrd would take for a separator. */
-	if (chdir(argv[1]) < 0 ||
-	    history_file_path(path, sizeof(path), ".", argv[2], argv[3]) < 0) {
-		printf("no such folder, or no such name");
+	if (privileges_harden() < 0 || privileges_drop() < 0)
 		return 1;
+	signal(SIGPIPE, SIG_IGN);
+	while ((rc = request_receive(&message, &fd)) != 0) {
+		if (rc < 0)
+			continue;
+		while (running > 0 && waitpid(-1, NULL, running >= AT_ONCE ? 0 : WNOHANG) > 0)
+			running--;
+		pid = fork();
+		if (pid == 0) {
+			close(GRAPH_SOCKET);
+			request_draw(&message, fd);
+			_exit(0);
+		}
+		if (pid > 0)
+			running++;
+		else
+			sentence_write(fd, "error", "no process could be started");
+		close(fd);
 	}
-	start = (time_t)strtoll(argv[5], NULL, 10);
-	end = (time_t)strtoll(argv[6], NULL, 10);
-	for (p = argv[7]; *p != '\0' && n < sizeof(title) - 1; p++)
-		title[n++] = (unsigned char)*p < ' ' ? ' ' : *p;
-	title[n] = '\0';
-	graph_describe(&arguments, path, start, end, argv[4], title);
-	return image_write(&arguments);
+	return 0;
 }

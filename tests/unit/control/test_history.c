@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <poll.h>
 #include <rrd.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,6 +27,7 @@
 static const char *graph_helper;
 
 struct world {
+	struct graph_service *graphs;
 	char dir[64];
 	struct history *history;
 	time_t now; /* on a step */
@@ -39,6 +41,7 @@ static int world_setup(void **state)
 	snprintf(world->dir, sizeof(world->dir), "/tmp/kaido-test-history.XXXXXX");
 	assert_non_null(mkdtemp(world->dir));
 	assert_int_equal(history_open(world->dir, STEP, &world->history), 0);
+	assert_int_equal(graph_service_start(graph_helper, world->dir, &world->graphs), 0);
 	world->now = (1700000000 / 300 + 1) * 300;
 	snprintf(world->rows[0].tenant, HISTORY_NAME_LEN, "acme");
 	snprintf(world->rows[1].tenant, HISTORY_NAME_LEN, "acme");
@@ -51,6 +54,7 @@ static int world_teardown(void **state)
 {
 	struct world *world = *state;
 
+	graph_service_stop(world->graphs);
 	history_close(world->history);
 	assert_int_equal(history_open(world->dir, STEP, &world->history), 0);
 	assert_int_equal(history_erase(world->history, "acme", NULL), 0);
@@ -360,74 +364,118 @@ static void full_disk_is_an_error_not_a_crash(void **state)
 	rmdir(dir);
 }
 
+/* Asks for a graph and waits for it; `data` holds what came, `image` points into it. */
+static int graph_draw(struct world *world, const struct graph_request *request, uint8_t **data,
+		      const uint8_t **image, size_t *len, char error[256])
+{
+	struct pollfd ready = { .events = POLLIN };
+	size_t used = 0;
+	ssize_t n;
+	int rc;
+
+	*data = NULL;
+	rc = graph_start(world->graphs, request, &ready.fd, error, 256);
+	if (rc < 0)
+		return rc;
+	*data = malloc(GRAPH_RESULT_MAX);
+	while (poll(&ready, 1, 60000) == 1) {
+		n = read(ready.fd, *data + used, GRAPH_RESULT_MAX - used);
+		if (n <= 0)
+			break;
+		used += (size_t)n;
+	}
+	close(ready.fd);
+	return graph_result(*data, used, image, len, error, 256);
+}
+
 static void graph_is_an_image(void **state)
 {
 	static const uint8_t png[8] = { 0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n' };
 	static const char *const all[] = { "1h", "1d", "7d", "30d", "13M" };
 	struct world *world = *state;
-	struct graph_request request = { .dir = world->dir,
-					 .tenant = "acme",
+	struct graph_request request = { .tenant = "acme",
 					 .tunnel = "branch-1",
-					 .title = "Acme: 50% \\ \"Sapporo\" 札幌" };
+					 .title = "Acme: 50% \\ \"Sapporo\"\n 札幌" };
 	char error[256] = "";
-	uint8_t *data = NULL;
+	const uint8_t *image;
+	uint8_t *data;
 	size_t len, i;
 
 	samples_add(world, 60, 125000);
 	request.end = world->now;
 	for (i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		request.period = all[i];
-		assert_int_equal(
-			graph_render(graph_helper, &request, &data, &len, error, sizeof(error)), 0);
+		assert_int_equal(graph_draw(world, &request, &data, &image, &len, error), 0);
 		assert_true(len > 1000);
-		assert_memory_equal(data, png, sizeof(png));
+		assert_memory_equal(image, png, sizeof(png));
 		free(data);
 	}
 	request.format = "svg";
 	request.period = "1h";
 	request.timezone = "Asia/Tokyo";
 	request.tunnel = NULL;
-	assert_int_equal(graph_render(graph_helper, &request, &data, &len, error, sizeof(error)),
-			 0);
-	assert_true(len > 1000);
-	assert_non_null(memmem(data, len, "<svg", 4));
+	assert_int_equal(graph_draw(world, &request, &data, &image, &len, error), 0);
+	assert_non_null(memmem(image, len, "<svg", 4));
+	assert_non_null(memmem(image, len, "</svg>", 6));
 	free(data);
 	/* No samples at that time: still an image. */
 	request.end = 1000000000;
-	assert_int_equal(graph_render(graph_helper, &request, &data, &len, error, sizeof(error)),
-			 0);
-	assert_non_null(memmem(data, len, "<svg", 4));
+	assert_int_equal(graph_draw(world, &request, &data, &image, &len, error), 0);
+	assert_non_null(memmem(image, len, "<svg", 4));
 	free(data);
 }
 
 static void graph_refuses_what_it_cannot_draw(void **state)
 {
 	struct world *world = *state;
-	struct graph_request request = { .dir = world->dir, .tenant = "acme", .title = "t" };
+	struct graph_request request = { .tenant = "acme" };
 	char error[256] = "", path[256];
-	uint8_t *data = NULL;
+	const uint8_t *image;
+	uint8_t *data;
 	size_t len;
 
-	assert_int_equal(graph_render(graph_helper, &request, &data, &len, error, sizeof(error)),
-			 -ENOENT);
+	assert_int_equal(graph_draw(world, &request, &data, &image, &len, error), -ENOENT);
+	free(data);
 	samples_add(world, 2, 1000);
 	request.tenant = "../acme";
-	assert_int_equal(graph_render(graph_helper, &request, &data, &len, error, sizeof(error)),
-			 -EINVAL);
+	assert_int_equal(graph_draw(world, &request, &data, &image, &len, error), -EINVAL);
+	assert_non_null(strstr(error, "../acme"));
 	request.tenant = "acme";
 	request.period = "2y";
-	assert_int_equal(graph_render(graph_helper, &request, &data, &len, error, sizeof(error)),
-			 -EINVAL);
+	assert_int_equal(graph_draw(world, &request, &data, &image, &len, error), -EINVAL);
+	assert_non_null(strstr(error, "13M"));
 	request.period = "1d";
 	request.timezone = "../../etc/passwd";
-	assert_int_equal(graph_render(graph_helper, &request, &data, &len, error, sizeof(error)),
-			 -EINVAL);
+	assert_int_equal(graph_draw(world, &request, &data, &image, &len, error), -EINVAL);
 	request.timezone = "UTC";
+	request.format = "jpeg";
+	assert_int_equal(graph_draw(world, &request, &data, &image, &len, error), -EINVAL);
+	request.format = "png";
 	history_file_path(path, sizeof(path), world->dir, "acme", NULL);
 	assert_int_equal(truncate(path, 50), 0);
-	assert_int_equal(graph_render(graph_helper, &request, &data, &len, error, sizeof(error)),
-			 -EIO);
+	assert_int_equal(graph_draw(world, &request, &data, &image, &len, error), -EIO);
 	assert_true(strlen(error) > 10);
+	free(data);
+}
+
+static void graph_cut_short_is_an_error(void **state)
+{
+	static const char *const bad[] = { "",          "ok",      "ok 5\nab",
+					   "ok 2\nabc", "ok -1\n", "ok 99999999999999999999\n",
+					   "\n\n" };
+	const uint8_t *image;
+	char error[256];
+	size_t i, len;
+
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(graph_result((const uint8_t *)bad[i], strlen(bad[i]), &image, &len,
+					      error, sizeof(error)),
+				 -EIO);
+	assert_int_equal(
+		graph_result((const uint8_t *)"ok 2\nab", 7, &image, &len, error, sizeof(error)),
+		0);
+	assert_int_equal(len, 2);
+	assert_int_equal(image[0], 'a');
 }
 
 int main(int argc, char **argv)
@@ -448,6 +496,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(full_disk_is_an_error_not_a_crash),
 		WORLD_TEST(graph_is_an_image),
 		WORLD_TEST(graph_refuses_what_it_cannot_draw),
+		cmocka_unit_test(graph_cut_short_is_an_error),
 	};
 
 	if (argc != 2) {
