@@ -14,7 +14,8 @@
  * One pool serves all tables. A small table costs a few hundred bytes.
  *
  * Threads: changes by the main lcore alone; look-ups by any worker registered with the pool's
- * reclaim. Errors: -ENOSPC (the pool is full), -ENOENT. On an error the table is as it was.
+ * reclaim. Errors: -ENOSPC (the pool is full), -ENOENT, -EINVAL (the value
+ * is ROUTE_NONE, the length too large). On an error the table is as it was.
  */
 #ifndef KAIDO_ROUTE_TABLE_H
 #define KAIDO_ROUTE_TABLE_H
