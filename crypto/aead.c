@@ -23,6 +23,19 @@ static int engine_open(struct aead_engine *engine, enum aead_kind kind, enum aea
 	return -ENOTSUP;
 }
 
+int aead_engine_start(struct aead_engine *engine, uint32_t max_keys)
+{
+	int ret;
+
+	ret = key_arena_init(&engine->arena, engine->impl.key_size, max_keys);
+	if (ret < 0)
+		return ret;
+	ret = aead_known_answer_test(engine);
+	if (ret < 0)
+		key_arena_fini(&engine->arena);
+	return ret;
+}
+
 int aead_engine_create(enum aead_kind kind, enum aead_isa isa, uint32_t max_keys,
 		       struct aead_engine **out)
 {
@@ -35,17 +48,12 @@ int aead_engine_create(enum aead_kind kind, enum aead_isa isa, uint32_t max_keys
 	ret = engine_open(engine, kind, isa);
 	if (ret < 0)
 		goto free_engine;
-	ret = key_arena_init(&engine->arena, engine->impl.key_size, max_keys);
+	ret = aead_engine_start(engine, max_keys);
 	if (ret < 0)
 		goto close_implementation;
-	ret = aead_known_answer_test(engine);
-	if (ret < 0)
-		goto free_arena;
 	*out = engine;
 	return 0;
 
-free_arena:
-	key_arena_fini(&engine->arena);
 close_implementation:
 	engine->impl.close(engine->state);
 free_engine:

@@ -31,14 +31,19 @@ struct aead_engine {
 int aead_ipsec_mb_open(struct aead_engine *engine, enum aead_isa isa);
 int aead_openssl_open(struct aead_engine *engine);
 
+/*
+ * Gives an opened engine its arena and runs the known-answer test.
+ * Errors: those of key_arena_init() and aead_known_answer_test(); the caller closes the engine.
+ */
+int aead_engine_start(struct aead_engine *engine, uint32_t max_keys);
+
 /* The variant for a key of `key_len` bytes, or -EINVAL. */
 int aead_variant_of(size_t key_len);
 
 /*
- * Runs the known-answer test through the door, with keys of its own.
+ * Runs the known-answer test through the door, with a key of its own at a time.
  * Errors: -EBADMSG, or what aead_key_create() returns.
  */
 int aead_known_answer_test(struct aead_engine *engine);
-#define AEAD_KNOWN_ANSWER_KEYS 1 /* in use at the same time */
 
 #endif /* KAIDO_AEAD_INTERNAL_H */

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "engines.h"
+#include "test.h"
+
+/* Without SHA-NI IPsec-MB takes the AVX-512 kernels from before VAES. */
+static const struct {
+	enum aead_isa isa;
+	uint64_t flags;
+	const char *name;
+} ipsec_mb_paths[] = {
+	{ AEAD_ISA_SSE, 0, "sse" },
+	{ AEAD_ISA_AVX, 0, "avx" },
+	{ AEAD_ISA_AVX2, 0, "avx2" },
+	{ AEAD_ISA_AVX512, IMB_FLAG_SHANI_OFF, "avx512 without vaes" },
+	{ AEAD_ISA_AVX512, 0, "avx512" },
+};
+static_assert(sizeof(ipsec_mb_paths) / sizeof(ipsec_mb_paths[0]) + 1 == TEST_ENGINES_MAX,
+	      "room for each path and OpenSSL");
+
+static int ipsec_mb_start(struct test_engine *out, enum aead_isa isa, uint64_t flags)
+{
+	struct aead_engine *engine = calloc(1, sizeof(*engine));
+	int ret;
+
+	assert_non_null(engine);
+	ret = ipsec_mb_open_flags(engine, isa, flags);
+	if (ret < 0) {
+		free(engine);
+		return ret;
+	}
+	assert_int_equal(aead_engine_start(engine, TEST_ENGINE_KEYS), 0);
+	assert_int_equal(ipsec_mb_manager_create(isa, flags, &out->mgr), 0);
+	out->engine = engine;
+	return 0;
+}
+
+size_t test_engines_open(struct test_engine engines[TEST_ENGINES_MAX])
+{
+	size_t n = 0;
+
+	memset(engines, 0, TEST_ENGINES_MAX * sizeof(engines[0]));
+	for (size_t i = 0; i < TEST_ENGINES_MAX - 1; i++) {
+		int ret =
+			ipsec_mb_start(&engines[n], ipsec_mb_paths[i].isa, ipsec_mb_paths[i].flags);
+
+		if (ret == 0)
+			printf("engine: %s\n", aead_engine_name(engines[n++].engine));
+		else if (ret == -ENOTSUP)
+			printf("engine: this CPU lacks ipsec-mb %s\n", ipsec_mb_paths[i].name);
+		else
+			fail_msg("ipsec-mb %s: %s", ipsec_mb_paths[i].name, strerror(-ret));
+	}
+	assert_int_equal(aead_engine_create(AEAD_KIND_OPENSSL, AEAD_ISA_AUTO, TEST_ENGINE_KEYS,
+					    &engines[n].engine),
+			 0);
+	printf("engine: %s\n", aead_engine_name(engines[n].engine));
+	return n + 1;
+}
+
+void test_engines_close(struct test_engine *engines, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		assert_int_equal(engines[i].engine->arena.in_use, 0);
+		aead_engine_destroy(engines[i].engine);
+		if (engines[i].mgr != NULL)
+			free_mb_mgr(engines[i].mgr);
+	}
+}
+
+uint64_t test_random_next(struct test_random *random)
+{
+	uint64_t z = random->state += UINT64_C(0x9e3779b97f4a7c15);
+
+	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+	return z ^ z >> 31;
+}
+
+void test_random_fill(struct test_random *random, void *data, size_t len)
+{
+	uint8_t *out = data;
+
+	while (len > 0) {
+		uint64_t word = test_random_next(random);
+		size_t part = len < sizeof(word) ? len : sizeof(word);
+
+		memcpy(out, &word, part);
+		out += part;
+		len -= part;
+	}
+}
+
+struct test_random test_random_start(const char *name)
+{
+	const char *given = getenv("KAIDO_TEST_SEED");
+	struct timespec now;
+	uint64_t seed;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	seed = given != NULL ? strtoull(given, NULL, 0)
+			     : (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	printf("%s: KAIDO_TEST_SEED=%" PRIu64 "\n", name, seed);
+	return (struct test_random){ seed };
+}
