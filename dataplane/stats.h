@@ -29,6 +29,8 @@ struct stats_writer {
 int stats_create(const struct tables_size *size, uint32_t writers, uint64_t boot,
 		 struct stats **stats);
 void stats_destroy(struct stats *s);
+/* For the header; known once EAL is up. */
+void stats_set_tsc_hz(struct stats *s, uint64_t hz);
 struct stats_writer stats_writer(struct stats *s, uint32_t writer);
 /* To hand over read-only: the receiver can map it PROT_READ only. */
 int stats_fd(const struct stats *s);
@@ -42,5 +44,13 @@ void stats_reset_tenant(struct stats *s, uint32_t id);
 void stats_reset_attachment(struct stats *s, uint32_t id);
 void stats_reset_tunnel(struct stats *s, uint32_t id);
 void stats_reset_sa(struct stats *s, uint32_t id);
+
+/*
+ * An object's rows of all regions, copied aside (the caller frees them; NULL: no memory) and put
+ * back: for a change that reset them and is undone. Again, when no worker can write to them.
+ */
+enum stats_kind { STATS_TENANT, STATS_ATTACHMENT, STATS_TUNNEL, STATS_SA };
+uint64_t *stats_keep(const struct stats *s, enum stats_kind kind, uint32_t id);
+void stats_put_back(struct stats *s, enum stats_kind kind, uint32_t id, const uint64_t *kept);
 
 #endif /* KAIDO_STATS_H */

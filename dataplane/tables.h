@@ -73,10 +73,16 @@ struct tables_size {
 
 /*
  * `aead` stays the caller's. `readers`: threads that will register with the reclaim.
- * -ENOMEM. tables_destroy() runs when no reader does.
+ * -EINVAL (a capacity is 0 or above ROUTE_INDEX_MAX), -ENOMEM. tables_destroy() runs when no reader does.
  */
 int tables_create(const struct tables_size *size, const struct aead_engine *aead, uint32_t readers,
 		  struct tables **tables);
 void tables_destroy(struct tables *t);
+
+/*
+ * Makes port `index` known, before any worker runs. `mac` in the order of the wire.
+ * -EINVAL (index), -EEXIST (added before), -ENOMEM.
+ */
+int tables_add_port(struct tables *t, uint32_t index, const uint8_t mac[6]);
 
 #endif /* KAIDO_TABLES_H */
