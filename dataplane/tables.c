@@ -102,7 +102,7 @@ int tables_create(const struct tables_size *size, const struct aead_engine *aead
 	t->routes = route_pool_create(size->route_bytes, t->reclaim);
 	if (t->routes == NULL)
 		goto fail;
-	t->sad = sad_create(size->max_sas, t->reclaim);
+	t->sad = sad_create(size->max_sas);
 	if (t->sad == NULL)
 		goto fail;
 	*tables = t;
