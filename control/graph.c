@@ -155,7 +155,7 @@ static int message_fill(struct graph_message *message, const struct graph_reques
 {
 	const char *period = request->period != NULL ? request->period : "1d";
 	const char *format = request->format != NULL ? request->format : "png";
-	const char *timezone = request->timezone != NULL ? request->timezone : "UTC";
+	const char *zone = request->timezone != NULL ? request->timezone : "UTC";
 	const char *tunnel = request->tunnel != NULL ? request->tunnel : "";
 	uint32_t seconds = graph_period_seconds(period);
 
@@ -167,15 +167,15 @@ static int message_fill(struct graph_message *message, const struct graph_reques
 		return refuse(error, len, period, "is no period; use 1h, 1d, 7d, 30d or 13M");
 	if (strcmp(format, "png") != 0 && strcmp(format, "svg") != 0)
 		return refuse(error, len, format, "is no format; use png or svg");
-	if (strlen(timezone) >= sizeof(message->timezone) || !timezone_is_known(timezone))
-		return refuse(error, len, timezone, "is no time zone; try UTC or Asia/Tokyo");
+	if (strlen(zone) >= sizeof(message->timezone) || !timezone_is_known(zone))
+		return refuse(error, len, zone, "is no time zone; try UTC or Asia/Tokyo");
 	memset(message, 0, sizeof(*message));
 	message->end = request->end != 0 ? request->end : time(NULL);
 	message->start = message->end - seconds;
 	snprintf(message->tenant, sizeof(message->tenant), "%s", request->tenant);
 	snprintf(message->tunnel, sizeof(message->tunnel), "%s", tunnel);
 	snprintf(message->format, sizeof(message->format), "%s", format);
-	snprintf(message->timezone, sizeof(message->timezone), "%s", timezone);
+	snprintf(message->timezone, sizeof(message->timezone), "%s", zone);
 	if (request->title != NULL)
 		snprintf(message->title, sizeof(message->title), "%s", request->title);
 	else

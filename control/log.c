@@ -4,7 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static void log_line(const char *level, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void log_line(const char *level, const char *format,
+							   va_list arguments)
 {
 	char text[1024];
 

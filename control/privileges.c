@@ -89,7 +89,7 @@ static int filter_load(void)
 		ret = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), denied[i], 0);
 	if (ret == 0)
 		ret = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
-				       SCMP_A0(SCMP_CMP_NE, AF_UNIX));
+				       SCMP_CMP(0, SCMP_CMP_NE, AF_UNIX, 0));
 	if (ret == 0)
 		ret = seccomp_load(filter);
 	seccomp_release(filter);

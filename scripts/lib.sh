@@ -99,23 +99,50 @@ process_is_child()
 	[[ $parent == "$BASHPID" ]]
 }
 
-# process_stop PID [SECONDS]: SIGTERM, then SIGKILL when it is still there after that many seconds.
-# Returns the child's exit status; 0 when it is gone already.
+# process_stop PID [SECONDS]: SIGTERM to it and its descendants (a shell function runs its command in
+# one), then SIGKILL to what is still there after that many seconds. Returns the child's exit
+# status; 0 when it is gone already.
 process_stop()
 {
-	local pid=$1 tries=$((${2:-10} * 10)) status=0
+	local pid=$1 tries=$((${2:-10} * 10)) status=0 all left
 
 	process_is_child "$pid" || return 0
-	kill -TERM "$pid" 2>/dev/null || true
-	while ((tries-- > 0)) && process_is_running "$pid"; do
+	mapfile -t all < <(process_tree "$pid")
+	kill -TERM "${all[@]}" 2>/dev/null || true
+	while :; do
+		mapfile -t left < <(process_running "${all[@]}")
+		((${#left[@]} && tries-- > 0)) || break
 		sleep 0.1
 	done
-	if process_is_running "$pid"; then
-		notice "process $pid did not stop; killed"
-		kill -KILL "$pid" 2>/dev/null || true
+	if ((${#left[@]})); then
+		notice "process ${left[*]} did not stop; killed"
+		kill -KILL "${left[@]}" 2>/dev/null || true
 	fi
 	wait "$pid" 2>/dev/null || status=$?
 	return "$status"
+}
+
+# A process and its descendants.
+process_tree()
+{
+	local child
+
+	echo "$1"
+	for child in $(pgrep -P "$1"); do
+		process_tree "$child"
+	done
+}
+
+# Those of some processes that run still, zombies left out.
+process_running()
+{
+	local pid
+
+	for pid in "$@"; do
+		if process_is_running "$pid"; then
+			echo "$pid"
+		fi
+	done
 }
 
 # Not a zombie.
