@@ -17,6 +17,7 @@
 struct aead_engine;
 struct host_mirror;
 struct neighbours;
+struct rte_mempool;
 struct trace;
 struct worker;
 
@@ -24,6 +25,7 @@ struct worker;
 struct object_sa {
 	struct abi_sa record; /* id 0: free */
 	uint32_t next;        /* outbound: the next older one of the tunnel; 0: none */
+	uint32_t adjacency;   /* outbound: the reference that underlay.c holds; 0: none */
 };
 
 struct object_tunnel {
@@ -54,6 +56,7 @@ struct gateway {
 	struct neighbours *neighbours;
 	struct host_mirror *mirror; /* NULL: no netlink here */
 	struct trace *trace;
+	struct rte_mempool *pool; /* for frames of our own */
 	struct tables_size size;
 
 	struct object_tenant *tenant; /* [max_tenants]; [0] is the underlay and always there */

@@ -28,6 +28,8 @@ void neighbours_destroy(struct neighbours *n);
  */
 uint32_t neighbour_get(struct neighbours *n, uint32_t attachment, enum ip_family family,
 		       struct ip_addr addr);
+/* Another reference to one that is there. */
+void neighbour_hold(struct neighbours *n, uint32_t adjacency);
 void neighbour_put(struct neighbours *n, uint32_t adjacency);
 /* Whose next hop an adjacency is. */
 int neighbour_of(const struct neighbours *n, uint32_t adjacency, uint32_t *attachment,

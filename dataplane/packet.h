@@ -21,6 +21,7 @@ struct rte_mbuf;
 enum packet_flags {
 	PACKET_ORIGINATED = 1u << 0, /* made or turned round here: counts as originated, not out */
 	PACKET_NO_COUNT = 1u << 1,   /* a frame of the host's: only the port counts it */
+	PACKET_UDP = 1u << 2,        /* ESP that came in UDP */
 };
 
 struct packet {

@@ -34,11 +34,18 @@ struct attachment {
 };
 static_assert(sizeof(struct attachment) == 16, "four attachments to a cache line");
 
+/* How what belongs to the host gets there from an underlay port. */
+enum exception {
+	EXCEPTION_NONE,   /* there is no host stack on this underlay: we answer ARP, ND and echo */
+	EXCEPTION_TAP,    /* handed to the exception interface by the main lcore */
+	EXCEPTION_SHARED, /* the device shows it to the host by itself (AF_XDP, AF_PACKET) */
+};
+
 /* What a worker needs of a port. */
 struct table_port {
 	uint64_t mac;      /* as the first six bytes of a frame load, little-endian, rest zero */
 	uint32_t *vlan;    /* [VLANS] attachment id by VLAN, [0] for untagged frames; 0: none */
-	uint8_t exception; /* 1: what belongs to the host goes to an exception interface */
+	uint8_t exception; /* enum exception */
 	uint8_t pad[47];
 };
 static_assert(sizeof(struct table_port) == 64, "a port is one cache line");

@@ -16,6 +16,8 @@ struct gateway;
 
 /* Fill in adjacency and inner_mtu of one outbound SA from its tunnel and VRF 0. */
 void underlay_resolve_sa(struct gateway *gw, uint32_t sa_id);
+/* The SA goes: gives back what underlay_resolve_sa() holds for it (after a grace period). */
+void underlay_release_sa(struct gateway *gw, uint32_t sa_id);
 /* Something in VRF 0 changed: have all outbound SAs resolved again soon (once per main loop). */
 void underlay_changed(struct gateway *gw);
 /* From the main loop: does what underlay_changed() asked for. */

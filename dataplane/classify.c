@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * First stage: from frames to packets that belong to somebody. The attachment (port and VLAN) fixes
+ * the tenant; the underlay's packets are ESP for the inbound walk, or the host's.
+ */
+#include <rte_ether.h>
+#include <rte_mbuf.h>
+#include <rte_prefetch.h>
+
+#include "ip_header.h"
+#include "worker.h"
+
+#define ETHERTYPE_IPV4 0x0800
+#define ETHERTYPE_ARP  0x0806
+#define ETHERTYPE_VLAN 0x8100
+#define ETHERTYPE_IPV6 0x86dd
+
+#define PROTO_UDP    17
+#define PROTO_ESP    50
+#define PROTO_ICMPV6 58
+
+#define UDP_HEADER_LEN 8
+#define UDP_PORT_ESP   4500 /* RFC 3948 */
+#define ESP_SPI_MIN    256  /* below: reserved, and zero is IKE's marker behind UDP */
+
+#define ND_FIRST 133 /* ICMPv6: router solicitation ... redirect */
+#define ND_LAST  137
+
+/* Adds up what came in, row by row, so that a run of packets of one attachment costs one update. */
+struct in_run {
+	uint32_t attachment;
+	uint32_t tenant;
+	uint64_t packets;
+	uint64_t bytes;
+};
+
+static void in_run_end(struct worker *w, struct in_run *run)
+{
+	struct counters_attachment *a = &w->stats.attachment[run->attachment];
+	struct counters_tenant *t = &w->stats.tenant[run->tenant];
+
+	if (run->packets == 0)
+		return;
+	a->rx_packets += run->packets;
+	a->rx_bytes += run->bytes;
+	/* What comes by the underlay is a tenant's only once its SA is known (inbound.c). */
+	if (run->tenant != 0) {
+		t->in_packets += run->packets;
+		t->in_bytes += run->bytes;
+	}
+	run->packets = 0;
+	run->bytes = 0;
+}
+
+static inline void in_run_add(struct worker *w, struct in_run *run, const struct packet *p)
+{
+	if (run->attachment != p->attachment) {
+		in_run_end(w, run);
+		run->attachment = p->attachment;
+		run->tenant = p->tenant;
+	}
+	run->packets++;
+	run->bytes += p->length;
+}
+
+/* The underlay's packets that aren't ESP for us. */
+static void classify_host(struct worker *w, struct packet *p)
+{
+	struct counters_tenant *underlay = &w->stats.tenant[0];
+
+	underlay->in_packets++;
+	underlay->in_bytes += p->length;
+	p->walk = ABI_TRACE_PUNT;
+	if (w->tables->port[p->rx_port].exception != EXCEPTION_NONE) {
+		p->route = HANDOFF_PUNT;
+		packet_push(&w->host, p);
+	} else {
+		/* An underlay of our own, without a host stack: we answer for our addresses. */
+		packet_push(&w->forward, p);
+	}
+}
+
+static void classify_underlay(struct worker *w, struct packet *p)
+{
+	const uint8_t *l3 = p->l3;
+	uint32_t offset = p->family == IP_V4 ? (l3[0] & 0xfu) * 4 : IPV6_HEADER_LEN;
+	uint8_t proto = p->family == IP_V4 ? l3[9] : l3[6];
+	bool fragment = p->family == IP_V4 && (load_be16(l3 + 6) & 0x3fff) != 0;
+	const uint8_t *l4 = l3 + offset;
+
+	if (proto == PROTO_ESP) {
+		if (fragment) {
+			w->stats.tenant[0].in_packets++;
+			w->stats.tenant[0].in_bytes += p->length;
+			packet_drop(w, p, DROP_outer_fragment);
+			return;
+		}
+	} else if (proto == PROTO_UDP && !fragment &&
+		   p->length >= offset + UDP_HEADER_LEN + sizeof(uint32_t) &&
+		   load_be16(l4 + 2) == UDP_PORT_ESP && load32(l4 + UDP_HEADER_LEN) != 0) {
+		offset += UDP_HEADER_LEN;
+		p->flags |= PACKET_UDP;
+	} else {
+		classify_host(w, p);
+		return;
+	}
+	p->esp_offset = (uint8_t)offset;
+	p->walk = ABI_TRACE_INBOUND;
+	packet_push(&w->inbound, p);
+}
+
+static inline bool is_neighbour_discovery(const struct packet *p)
+{
+	return p->family == IP_V6 && p->l3[6] == PROTO_ICMPV6 && p->length > IPV6_HEADER_LEN &&
+	       p->l3[IPV6_HEADER_LEN] >= ND_FIRST && p->l3[IPV6_HEADER_LEN] <= ND_LAST;
+}
+
+static void classify_arp(struct worker *w, struct packet *p)
+{
+	if (p->tenant == 0 && w->tables->port[p->rx_port].exception != EXCEPTION_NONE) {
+		classify_host(w, p);
+		return;
+	}
+	if (p->tenant == 0) {
+		w->stats.tenant[0].in_packets++;
+		w->stats.tenant[0].in_bytes += p->length;
+	}
+	p->walk = ABI_TRACE_LOCAL;
+	p->route = HANDOFF_NEIGHBOUR;
+	packet_push(&w->host, p);
+}
+
+/* Beyond Ethernet. */
+static void classify_packet(struct worker *w, struct packet *p, uint16_t ethertype, uint32_t avail,
+			    bool group, struct in_run *run)
+{
+	bool good =
+		(p->mbuf->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD;
+	enum drop_reason reason;
+
+	p->length = (uint16_t)avail;
+	if (likely(ethertype == ETHERTYPE_IPV4 || ethertype == ETHERTYPE_IPV6)) {
+		p->family = ethertype == ETHERTYPE_IPV4 ? IP_V4 : IP_V6;
+		reason = ip_header_check(p->l3, avail, p->family, good, &p->length);
+	} else {
+		reason = ethertype == ETHERTYPE_ARP ? DROP_NONE : DROP_ethertype;
+	}
+	in_run_add(w, run, p);
+	if (unlikely(reason != DROP_NONE)) {
+		if (p->tenant == 0) {
+			w->stats.tenant[0].in_packets++;
+			w->stats.tenant[0].in_bytes += p->length;
+		}
+		packet_drop(w, p, reason);
+	} else if (unlikely(ethertype == ETHERTYPE_ARP)) {
+		classify_arp(w, p);
+	} else if (p->tenant == 0) {
+		classify_underlay(w, p);
+	} else if (unlikely(is_neighbour_discovery(p))) {
+		classify_arp(w, p);
+	} else if (unlikely(group)) {
+		packet_drop(w, p, DROP_multicast);
+	} else {
+		p->walk = ABI_TRACE_OUTBOUND;
+		packet_push(&w->forward, p);
+	}
+}
+
+static inline void classify_frame(struct worker *w, struct packet *p, struct in_run *run)
+{
+	const struct table_port *port = &w->tables->port[p->rx_port];
+	struct rte_mbuf *m = p->mbuf;
+	const uint8_t *eth = rte_pktmbuf_mtod(m, const uint8_t *);
+	uint32_t len = m->data_len, l2 = RTE_ETHER_HDR_LEN;
+	uint16_t ethertype, vlan = 0;
+	uint64_t mac;
+
+	if (unlikely(m->nb_segs != 1)) {
+		packet_drop(w, p, DROP_multi_segment);
+		return;
+	}
+	if (unlikely(len < RTE_ETHER_HDR_LEN + IPV4_HEADER_MIN)) {
+		packet_drop(w, p, DROP_frame_short);
+		return;
+	}
+	mac = load64(eth) & 0xffffffffffffull;
+	ethertype = load_be16(eth + 12);
+	if (m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) {
+		vlan = m->vlan_tci & 0xfff;
+	} else if (ethertype == ETHERTYPE_VLAN) {
+		l2 += RTE_VLAN_HLEN;
+		vlan = load_be16(eth + 14) & 0xfff;
+		ethertype = load_be16(eth + 16);
+	}
+	p->attachment = port->vlan[vlan];
+	if (unlikely(p->attachment == 0)) {
+		packet_drop(w, p, DROP_no_attachment);
+		return;
+	}
+	if (unlikely(mac != port->mac && !(mac & 1))) {
+		p->attachment = 0; /* another station's: none of the tenant's business */
+		packet_drop(w, p, DROP_not_for_us);
+		return;
+	}
+	p->tenant = w->tables->attachment[p->attachment].tenant;
+	p->l3 = rte_pktmbuf_mtod_offset(m, uint8_t *, l2);
+	classify_packet(w, p, ethertype, len - l2, mac & 1, run);
+}
+
+void classify_burst(struct worker *w, uint8_t port, struct rte_mbuf **mbufs, uint32_t n)
+{
+	struct in_run run = { 0 };
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], const void *));
+	for (uint32_t i = 0; i < n; i++) {
+		struct packet *p = &w->packet[i];
+
+		*p = (struct packet){ .mbuf = mbufs[i], .rx_port = port };
+		bytes += mbufs[i]->pkt_len;
+		classify_frame(w, p, &run);
+	}
+	in_run_end(w, &run);
+	w->stats.port[port].rx_packets += n;
+	w->stats.port[port].rx_bytes += bytes;
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The outer headers and the ESP trailer around one packet, and the cipher's operation for it.
+ * RFC 4303 section 2, RFC 4106, RFC 3948.
+ */
+#ifndef KAIDO_ESP_ENCAP_H
+#define KAIDO_ESP_ENCAP_H
+
+#include <rte_mbuf.h>
+
+#include "aead.h"
+#include "ip_header.h"
+#include "packet.h"
+#include "sa.h"
+
+#define ESP_TEMPLATE_LEN 64 /* sa_out.header is copied whole */
+#define ESP_TRAILER_ROOM 24 /* 3 padding, pad length, next header, 16 ICV; whole 8-byte stores */
+#define ESP_ROOM_BEFORE  (ESP_TEMPLATE_LEN + 18) /* an Ethernet header with its tag before it */
+
+/* Room before and behind the packet for one fixed-size copy and the trailer. */
+static inline bool esp_encap_fits(const struct packet *p)
+{
+	const struct rte_mbuf *m = p->mbuf;
+	const uint8_t *start = (const uint8_t *)m->buf_addr;
+
+	return (size_t)(p->l3 - start) >= ESP_ROOM_BEFORE &&
+	       (size_t)(start + m->buf_len - p->l3) >= p->length + (size_t)ESP_TRAILER_ROOM;
+}
+
+/* Padding to a multiple of 4, pad length, next header: up to 5 bytes in one store of 8. */
+static inline uint32_t esp_trailer_write(uint8_t *tail, uint32_t length, enum ip_family family)
+{
+	static const uint64_t padding[4] = {
+		0x0000000000000000ull, /* bytes in memory order: pad length 0 */
+		0x0000000000000101ull, /* 1, length 1 */
+		0x0000000000020201ull,
+		0x0000000003030201ull,
+	};
+	uint32_t pad = -(length + 2) & 3;
+	uint64_t next_header = family == IP_V4 ? 4 : 41;
+
+	store64(tail, padding[pad] | next_header << (8 * (pad + 1)));
+	return pad + 2;
+}
+
+/*
+ * Puts the SA's outer headers before p and the trailer behind it and fills in *op. Afterwards p is
+ * the outer packet, still to be encrypted. p->sequence and p->inner_length are set.
+ */
+static inline void esp_encap(struct packet *p, const struct sa_out *sa, struct aead_op *op)
+{
+	uint8_t *inner = p->l3;
+	uint64_t sequence_be = __builtin_bswap64(p->sequence);
+	uint32_t low_be = (uint32_t)(sequence_be >> 32), high_be = (uint32_t)sequence_be;
+	uint8_t tos = ip_traffic_class(inner, p->family) & 0xfc; /* DSCP; RFC 6040 s. 4.1 compat. */
+	uint32_t sealed = p->length;
+	uint32_t total;
+	uint8_t *outer;
+	uint64_t sum;
+
+	sealed += esp_trailer_write(inner + sealed, sealed, p->family);
+	total = sa->header_len + sealed + AEAD_TAG_LEN;
+	memcpy(inner - ESP_TEMPLATE_LEN, sa->header, ESP_TEMPLATE_LEN);
+	store32(inner - 12, low_be);
+	store64(inner - 8, sequence_be);
+	outer = inner - sa->header_len;
+	if (sa->flags & SA_OUTER_V6) {
+		store32(outer, __builtin_bswap32(6u << 28 | (uint32_t)tos << 20));
+		store_be16(outer + 4, (uint16_t)(total - IPV6_HEADER_LEN));
+		p->family = IP_V6;
+	} else {
+		uint16_t length_be = __builtin_bswap16((uint16_t)total);
+
+		sum = (uint64_t)sa->checksum + length_be + ((uint32_t)tos << 8);
+		outer[1] = tos;
+		store16(outer + 2, length_be);
+		store16(outer + 10, (uint16_t)~checksum_fold(sum));
+		p->family = IP_V4;
+	}
+	if (sa->flags & SA_UDP)
+		store_be16(inner - 20, (uint16_t)(sealed + AEAD_TAG_LEN + 24));
+	p->l3 = outer;
+	p->length = (uint16_t)total;
+
+	op->key = sa->key;
+	op->data = inner;
+	op->tag = inner + sealed;
+	op->iv = sequence_be;
+	op->len = sealed;
+	if (sa->flags & SA_ESN) {
+		store64(op->aad, sa->spi | (uint64_t)high_be << 32);
+		store32(op->aad + 8, low_be);
+		op->aad_len = 12;
+	} else {
+		store64(op->aad, sa->spi | (uint64_t)low_be << 32);
+		op->aad_len = 8;
+	}
+}
+
+#endif /* KAIDO_ESP_ENCAP_H */

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The inbound walk: ESP from the underlay -> SA -> replay check -> decrypt -> replay commit -> strip ->
+ * is the inner source this tunnel's? What survives joins the packets to be routed in the tenant's
+ * VRF. RFC 4303 section 3.4. Nothing of a packet but its SPI and sequence number is believed before
+ * its tag was verified.
+ */
+#include <rte_mbuf.h>
+#include <rte_prefetch.h>
+
+#include "ip_header.h"
+#include "replay.h"
+#include "sad.h"
+#include "vrf.h"
+#include "worker.h"
+
+#define ESP_HEADER_LEN 16 /* SPI, sequence number, IV */
+#define ESP_TRAILER    2  /* pad length, next header */
+
+#define NEXT_HEADER_IPV4  4
+#define NEXT_HEADER_IPV6  41
+#define NEXT_HEADER_DUMMY 59 /* RFC 4303 section 2.6 */
+
+static inline const uint8_t *packet_esp(const struct packet *p)
+{
+	return p->l3 + p->esp_offset;
+}
+
+static void inbound_unknown(struct worker *w, struct packet *p, enum drop_reason reason)
+{
+	struct counters_tenant *underlay = &w->stats.tenant[0];
+
+	underlay->in_packets++;
+	underlay->in_bytes += p->length;
+	packet_drop(w, p, reason);
+}
+
+/* SPI -> SA, and with it tenant and tunnel. Returns the number left in list. */
+static void inbound_sa(struct worker *w, struct packet_list *list)
+{
+	uint32_t spi[BURST_MAX], id[BURST_MAX], kept = 0;
+
+	for (uint32_t i = 0; i < list->n; i++) {
+		const struct packet *p = list->p[i];
+		uint32_t least = p->esp_offset + ESP_HEADER_LEN + ESP_TRAILER + AEAD_TAG_LEN;
+
+		/* One that is too short has no SPI to look up; 0 is never in the SAD. */
+		spi[i] = p->length >= least ? load32(packet_esp(p)) : 0;
+	}
+	sad_lookup_burst(w->tables->sad, spi, id, list->n);
+	for (uint32_t i = 0; i < list->n; i++)
+		rte_prefetch0(&w->tables->sa[id[i]].in);
+	for (uint32_t i = 0; i < list->n; i++) {
+		struct packet *p = list->p[i];
+		const struct sa_in *sa = &w->tables->sa[id[i]].in;
+
+		if (unlikely(id[i] == 0)) {
+			inbound_unknown(w, p, spi[i] == 0 ? DROP_frame_short : DROP_spi_unknown);
+			continue;
+		}
+		p->sa = &w->tables->sa[id[i]];
+		p->sa_id = id[i];
+		p->tenant = sa->tenant;
+		p->tunnel = sa->tunnel;
+		rte_prefetch0(sa->replay);
+		aead_key_prefetch(sa->key);
+		list->p[kept++] = p;
+	}
+	list->n = kept;
+}
+
+/* Counts what came in for its tenant, a run of one tenant at a time. */
+static void inbound_count(struct worker *w, const struct packet_list *list)
+{
+	uint32_t i = 0;
+
+	while (i < list->n) {
+		uint32_t tenant = list->p[i]->tenant, first = i;
+		uint64_t bytes = 0;
+
+		for (; i < list->n && list->p[i]->tenant == tenant; i++)
+			bytes += list->p[i]->length;
+		w->stats.tenant[tenant].in_packets += i - first;
+		w->stats.tenant[tenant].in_bytes += bytes;
+	}
+}
+
+static void inbound_replayed(struct worker *w, struct packet *p, enum replay_verdict verdict)
+{
+	static const uint8_t reason[] = {
+		[REPLAY_SEEN] = DROP_replay_seen,
+		[REPLAY_LATE] = DROP_replay_late,
+		[REPLAY_ZERO] = DROP_replay_zero,
+	};
+
+	w->stats.sa[p->sa_id].replayed++;
+	packet_drop(w, p, reason[verdict]);
+}
+
+/* The read-only replay check, and the operation for the cipher. Survivors' ops match the list. */
+static void inbound_prepare(struct worker *w, struct packet_list *list)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < list->n; i++) {
+		struct packet *p = list->p[i];
+		const struct sa_in *sa = &p->sa->in;
+		uint8_t *esp = p->l3 + p->esp_offset;
+		struct aead_op *op = &w->op[kept];
+		uint32_t low = __builtin_bswap32(load32(esp + 4));
+		enum replay_verdict verdict;
+
+		if (unlikely(!(p->flags & PACKET_UDP) != !(sa->flags & SA_UDP))) {
+			packet_drop(w, p, DROP_encapsulation);
+			continue;
+		}
+		p->sequence = sa->flags & SA_ESN ? replay_guess(sa->replay, low) : low;
+		verdict = replay_check(sa->replay, p->sequence);
+		if (unlikely(verdict != REPLAY_NEW)) {
+			inbound_replayed(w, p, verdict);
+			continue;
+		}
+		op->key = sa->key;
+		op->data = esp + ESP_HEADER_LEN;
+		op->len = p->length - p->esp_offset - ESP_HEADER_LEN - AEAD_TAG_LEN;
+		op->tag = op->data + op->len;
+		op->iv = load64(esp + 8);
+		if (sa->flags & SA_ESN) {
+			store32(op->aad, sa->spi);
+			store32(op->aad + 4, __builtin_bswap32((uint32_t)(p->sequence >> 32)));
+			store32(op->aad + 8, __builtin_bswap32(low));
+			op->aad_len = 12;
+		} else {
+			store64(op->aad, load64(esp));
+			op->aad_len = 8;
+		}
+		list->p[kept++] = p;
+	}
+	list->n = kept;
+}
+
+static void inbound_decrypt(struct worker *w, struct packet_list *list)
+{
+	uint32_t n = list->n, kept = 0;
+
+	if (likely(aead_decrypt(w->tables->aead, w->op, n) == 0))
+		return;
+	for (uint32_t i = 0; i < n; i++) {
+		struct packet *p = list->p[i];
+
+		if (w->op[i].status == AEAD_OK) {
+			list->p[kept++] = p;
+			continue;
+		}
+		w->stats.sa[p->sa_id].icv_failed++;
+		packet_drop(w, p, DROP_icv_failed);
+	}
+	list->n = kept;
+}
+
+/* One run of packets of one SA: the window decides, once, under its lock. */
+static uint32_t inbound_commit_run(struct worker *w, struct packet **run, uint32_t n,
+				   struct packet **kept)
+{
+	struct counters_sa *row = &w->stats.sa[run[0]->sa_id];
+	struct replay *replay = run[0]->sa->in.replay;
+	enum replay_verdict verdict[BURST_MAX];
+	uint32_t survivors = 0;
+	uint64_t lost;
+
+	replay_lock(replay);
+	lost = replay->lost;
+	for (uint32_t i = 0; i < n; i++)
+		verdict[i] = replay_commit(replay, run[i]->sequence);
+	lost = replay->lost - lost;
+	replay_unlock(replay);
+
+	row->lost += lost;
+	for (uint32_t i = 0; i < n; i++) {
+		struct packet *p = run[i];
+
+		if (unlikely(verdict[i] != REPLAY_NEW)) {
+			inbound_replayed(w, p, verdict[i]);
+			continue;
+		}
+		if (p->sequence > row->sequence)
+			row->sequence = p->sequence;
+		kept[survivors++] = p;
+	}
+	row->packets += survivors;
+	return survivors;
+}
+
+static void inbound_commit(struct worker *w, struct packet_list *list)
+{
+	uint32_t i = 0, kept = 0;
+
+	while (i < list->n) {
+		uint32_t first = i, id = list->p[i]->sa_id;
+
+		while (i < list->n && list->p[i]->sa_id == id)
+			i++;
+		kept += inbound_commit_run(w, &list->p[first], i - first, &list->p[kept]);
+	}
+	list->n = kept;
+}
+
+/* RFC 4303 section 2.4: the padding is 1, 2, 3, ... */
+static inline bool padding_is_right(const uint8_t *pad, uint32_t len)
+{
+	for (uint32_t i = 0; i < len; i++)
+		if (pad[i] != i + 1)
+			return false;
+	return true;
+}
+
+/* From the ESP payload to the inner packet. What is behind the inner packet is TFC padding. */
+static enum drop_reason inbound_strip(struct packet *p)
+{
+	uint8_t *inner = p->l3 + p->esp_offset + ESP_HEADER_LEN;
+	uint32_t len = p->length - p->esp_offset - ESP_HEADER_LEN - AEAD_TAG_LEN - ESP_TRAILER;
+	uint8_t pad_len = inner[len], next_header = inner[len + 1];
+	enum drop_reason reason;
+	uint16_t inner_len;
+
+	if (pad_len > len || !padding_is_right(inner + len - pad_len, pad_len))
+		return DROP_padding;
+	len -= pad_len;
+	if (likely(next_header == NEXT_HEADER_IPV4))
+		p->family = IP_V4;
+	else if (next_header == NEXT_HEADER_IPV6)
+		p->family = IP_V6;
+	else
+		return next_header == NEXT_HEADER_DUMMY ? DROP_dummy : DROP_next_header;
+	reason = ip_header_check(inner, len, p->family, false, &inner_len);
+	if (unlikely(reason != DROP_NONE))
+		return DROP_inner_header;
+	p->outer_length = p->length;
+	p->l3 = inner;
+	p->length = inner_len;
+	return DROP_NONE;
+}
+
+static void inbound_decap(struct worker *w, struct packet_list *list)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < list->n; i++) {
+		struct packet *p = list->p[i];
+		enum drop_reason reason = inbound_strip(p);
+
+		if (unlikely(reason != DROP_NONE)) {
+			packet_drop(w, p, reason);
+			continue;
+		}
+		w->query[kept] = (struct route_query){
+			.table = &w->tables->vrf[p->tenant],
+			.addr = ip_source(p->l3, p->family),
+			.family = p->family,
+		};
+		list->p[kept++] = p;
+	}
+	list->n = kept;
+}
+
+/*
+ * A tunnel may send what would be routed back into it: the look-up that routes is also the policy
+ * (RFC 4301 section 5.2 step 4), so no address outside a tunnel's networks can come out of it.
+ */
+static void inbound_source(struct worker *w, struct packet_list *list)
+{
+	uint32_t i = 0;
+
+	route_lookup_burst(w->tables->routes, w->query, list->n);
+	while (i < list->n) {
+		uint32_t id = list->p[i]->sa_id;
+		struct counters_tunnel *tunnel = &w->stats.tunnel[list->p[i]->tunnel];
+		uint64_t packets = 0, inner = 0, outer = 0;
+
+		for (; i < list->n && list->p[i]->sa_id == id; i++) {
+			struct packet *p = list->p[i];
+
+			if (unlikely(w->query[i].value !=
+				     route_value(ROUTE_KIND_TUNNEL, p->tunnel))) {
+				packet_drop(w, p, DROP_inner_source);
+				continue;
+			}
+			packets++;
+			inner += p->length;
+			outer += p->outer_length;
+			packet_push(&w->forward, p);
+		}
+		tunnel->in_packets += packets;
+		tunnel->in_inner_bytes += inner;
+		tunnel->in_outer_bytes += outer;
+		w->stats.sa[id].bytes += inner;
+	}
+}
+
+void inbound_burst(struct worker *w)
+{
+	struct packet_list *list = &w->inbound;
+	uint32_t n = list->n;
+
+	inbound_sa(w, list);
+	inbound_count(w, list);
+	inbound_prepare(w, list);
+	worker_stage(w, STAGE_SAD, n);
+	inbound_decrypt(w, list);
+	worker_stage(w, STAGE_DECRYPT, list->n);
+	inbound_commit(w, list);
+	inbound_decap(w, list);
+	inbound_source(w, list);
+	worker_stage(w, STAGE_DECAP, list->n);
+	list->n = 0;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Packets to the gateway's own addresses: ICMP and ICMPv6 echo are answered (RFC 792, RFC 4443), all
+ * else is dropped; there is nothing else here that a tenant could talk to.
+ */
+#include <rte_branch_prediction.h>
+#include <rte_mbuf.h>
+
+#include "ip_header.h"
+#include "vrf.h"
+#include "worker.h"
+
+#define PROTO_ICMP   1
+#define PROTO_ICMPV6 58
+
+#define ICMP_ECHO_REQUEST   8
+#define ICMP_ECHO_REPLY     0
+#define ICMPV6_ECHO_REQUEST 128
+#define ICMPV6_ECHO_REPLY   129
+
+#define ICMP_ECHO_LEN 8
+#define REPLY_HOPS    64
+
+/* Any alignment, any length; an odd last byte counts as the first of a word. */
+uint64_t checksum_sum(const uint8_t *p, uint32_t len, uint64_t sum)
+{
+	for (; len >= 4; len -= 4, p += 4)
+		sum += load32(p);
+	if (len >= 2) {
+		sum += load16(p);
+		p += 2;
+		len -= 2;
+	}
+	return len == 1 ? sum + *p : sum;
+}
+
+static bool icmp_checksum_is_right(const struct packet *p, const uint8_t *icmp, uint32_t len)
+{
+	uint64_t sum = 0;
+
+	if (p->family == IP_V6) /* the pseudo-header: addresses, length, next header */
+		sum = checksum_sum(p->l3 + 8, 32, __builtin_bswap32(len)) +
+		      ((uint64_t)PROTO_ICMPV6 << 24);
+	return checksum_fold(checksum_sum(icmp, len, sum)) == 0xffff;
+}
+
+static void swap_bytes(uint8_t *a, uint8_t *b, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		uint8_t t = a[i];
+
+		a[i] = b[i];
+		b[i] = t;
+	}
+}
+
+/* Turns an echo request round where it stands. */
+static bool local_echo(struct packet *p)
+{
+	uint32_t offset = p->family == IP_V4 ? (p->l3[0] & 0xfu) * 4 : IPV6_HEADER_LEN;
+	uint8_t proto = p->family == IP_V4 ? p->l3[9] : p->l3[6];
+	uint8_t request = p->family == IP_V4 ? ICMP_ECHO_REQUEST : ICMPV6_ECHO_REQUEST;
+	uint8_t *icmp = p->l3 + offset;
+	uint32_t len = p->length - offset;
+
+	if (proto != (p->family == IP_V4 ? PROTO_ICMP : PROTO_ICMPV6) || len < ICMP_ECHO_LEN ||
+	    icmp[0] != request || (p->family == IP_V4 && (load_be16(p->l3 + 6) & 0x3fff) != 0) ||
+	    !icmp_checksum_is_right(p, icmp, len) ||
+	    ip_bad_source(ip_source(p->l3, p->family), p->family))
+		return false;
+	icmp[0] = p->family == IP_V4 ? ICMP_ECHO_REPLY : ICMPV6_ECHO_REPLY;
+	store16(icmp + 2, 0);
+	if (p->family == IP_V4) {
+		swap_bytes(p->l3 + 12, p->l3 + 16, 4);
+		p->l3[8] = REPLY_HOPS;
+		store16(p->l3 + 10, 0);
+		store16(p->l3 + 10, (uint16_t)~checksum_fold(ipv4_checksum_sum(p->l3, offset)));
+		store16(icmp + 2, (uint16_t)~checksum_fold(checksum_sum(icmp, len, 0)));
+	} else {
+		swap_bytes(p->l3 + 8, p->l3 + 24, 16);
+		p->l3[7] = REPLY_HOPS;
+		store16(icmp + 2, (uint16_t)~checksum_fold(checksum_sum(
+					  icmp, len,
+					  checksum_sum(p->l3 + 8, 32, __builtin_bswap32(len)) +
+						  ((uint64_t)PROTO_ICMPV6 << 24))));
+	}
+	return true;
+}
+
+/*
+ * The request has ended here (local); its answer is a packet of ours (originated) that takes the way
+ * of any other through the tenant's VRF.
+ */
+void local_burst(struct worker *w)
+{
+	struct packet_list *list = &w->local;
+
+	for (uint32_t i = 0; i < list->n; i++) {
+		struct packet *p = list->p[i];
+
+		if (unlikely(!local_echo(p))) {
+			packet_drop(w, p, DROP_local_unhandled);
+			continue;
+		}
+		w->stats.tenant[p->tenant].local_packets++;
+		p->flags |= PACKET_ORIGINATED;
+		p->tunnel = 0;
+		p->walk = ABI_TRACE_LOCAL;
+		packet_push(&w->forward, p);
+	}
+	list->n = 0;
+	if (w->forward.n != 0)
+		forward_burst(w);
+}

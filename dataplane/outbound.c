@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The outbound walk behind routing: tunnel -> SA -> does it fit -> ESP header -> encrypt -> towards the
+ * next hop in the underlay. RFC 4303 section 3.3, RFC 4301 section 5.1.
+ */
+#include <rte_branch_prediction.h>
+#include <rte_mbuf.h>
+#include <rte_prefetch.h>
+
+#include "esp_encap.h"
+#include "vrf.h"
+#include "worker.h"
+
+/* The tunnel's sending SA; room in the buffer; the size. */
+static enum drop_reason outbound_check(const struct packet *p)
+{
+	const struct sa_out *sa = &p->sa->out;
+
+	if (unlikely(p->length > __atomic_load_n(&sa->inner_mtu, __ATOMIC_RELAXED)))
+		return __atomic_load_n(&sa->adjacency, __ATOMIC_RELAXED) == 0 ? DROP_no_underlay
+									      : DROP_too_big;
+	return esp_encap_fits(p) ? DROP_NONE : DROP_no_headroom;
+}
+
+static void outbound_sa(struct worker *w, struct packet_list *list)
+{
+	const struct tables *t = w->tables;
+	uint32_t n = list->n, kept = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct packet *p = list->p[i];
+		uint32_t tunnel = route_index(p->route);
+
+		p->tunnel = tunnel;
+		p->walk = ABI_TRACE_OUTBOUND;
+		p->sa_id = __atomic_load_n(&t->tunnel[tunnel].sa_out, __ATOMIC_ACQUIRE);
+		p->sa = &t->sa[p->sa_id];
+		rte_prefetch0(&p->sa->out);
+		rte_prefetch0(p->sa->out.header);
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		struct packet *p = list->p[i];
+		enum drop_reason reason = p->sa_id != 0 ? outbound_check(p) : DROP_no_sa;
+
+		if (unlikely(reason != DROP_NONE)) {
+			packet_drop(w, p, reason);
+			continue;
+		}
+		aead_key_prefetch(p->sa->out.key);
+		list->p[kept++] = p;
+	}
+	list->n = kept;
+}
+
+/*
+ * Takes a block of sequence numbers for a run of packets of one SA. Returns how many were granted;
+ * none behind the lease is ever used, and hardly any is taken.
+ */
+static uint32_t outbound_sequence(struct sa_out *sa, uint32_t n, uint64_t *first)
+{
+	uint64_t limit = __atomic_load_n(&sa->sequence_limit, __ATOMIC_RELAXED);
+
+	if (unlikely(__atomic_load_n(&sa->sequence, __ATOMIC_RELAXED) >= limit))
+		return 0;
+	*first = __atomic_fetch_add(&sa->sequence, n, __ATOMIC_RELAXED);
+	if (likely(*first + n <= limit))
+		return n;
+	return *first < limit ? (uint32_t)(limit - *first) : 0;
+}
+
+static uint32_t outbound_run(struct worker *w, struct packet **run, uint32_t n, uint32_t kept)
+{
+	struct counters_sa *row = &w->stats.sa[run[0]->sa_id];
+	struct sa_out *sa = &run[0]->sa->out;
+	uint64_t first = 0, bytes = 0;
+	uint32_t granted = outbound_sequence(sa, n, &first);
+
+	for (uint32_t i = 0; i < granted; i++) {
+		struct packet *p = run[i];
+
+		p->sequence = first + i;
+		p->inner_length = p->length;
+		bytes += p->length;
+		esp_encap(p, sa, &w->op[kept + i]);
+		w->encap.p[kept + i] = p;
+	}
+	for (uint32_t i = granted; i < n; i++)
+		packet_drop(w, run[i], DROP_lease_used_up);
+	row->lease_stops += n - granted;
+	row->packets += granted;
+	row->bytes += bytes;
+	if (granted != 0)
+		row->sequence = first + granted - 1;
+	return granted;
+}
+
+void outbound_burst(struct worker *w)
+{
+	struct packet_list *list = &w->encap;
+	uint32_t i = 0, kept = 0, n;
+
+	outbound_sa(w, list);
+	n = list->n;
+	while (i < n) {
+		uint32_t first = i, id = list->p[i]->sa_id;
+
+		while (i < n && list->p[i]->sa_id == id)
+			i++;
+		kept += outbound_run(w, &list->p[first], i - first, kept);
+	}
+	worker_stage(w, STAGE_ENCAP, n);
+	aead_encrypt(w->tables->aead, w->op, kept);
+	worker_stage(w, STAGE_ENCRYPT, kept);
+	for (i = 0; i < kept; i++) {
+		struct packet *p = list->p[i];
+		uint32_t adjacency = __atomic_load_n(&p->sa->out.adjacency, __ATOMIC_RELAXED);
+
+		if (unlikely(adjacency == 0)) {
+			packet_drop(w, p, DROP_no_underlay);
+			continue;
+		}
+		p->route = route_value(ROUTE_KIND_ADJACENCY, adjacency);
+		packet_push(&w->adjacent, p);
+	}
+	list->n = 0;
+}

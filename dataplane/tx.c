@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Last stages: the Ethernet header, the ports, the hand-over to the main lcore, and the one place
+ * where drops are counted and freed.
+ */
+#include <rte_branch_prediction.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+#include <rte_spinlock.h>
+
+#include "ip_header.h"
+#include "trace.h"
+#include "vrf.h"
+#include "worker.h"
+
+#define ETHERTYPE_IPV4_BE 0x0008
+#define ETHERTYPE_IPV6_BE 0xdd86
+
+/* The mbuf says again what the packet has become. */
+static inline void packet_to_mbuf(const struct packet *p, uint32_t l2)
+{
+	struct rte_mbuf *m = p->mbuf;
+
+	m->data_off = (uint16_t)(p->l3 - l2 - (uint8_t *)m->buf_addr);
+	m->data_len = (uint16_t)(l2 + p->length);
+	m->pkt_len = m->data_len;
+	m->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
+}
+
+void adjacent_burst(struct worker *w)
+{
+	struct packet_list *list = &w->adjacent;
+	uint32_t n = list->n;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct packet *p = list->p[i];
+		const struct adjacency *a = &w->tables->adjacency[route_index(p->route)];
+		uint8_t state = __atomic_load_n(&a->state, __ATOMIC_ACQUIRE);
+
+		if (unlikely(p->length > a->mtu)) {
+			packet_drop(w, p, DROP_too_big);
+		} else if (likely(state == ADJACENCY_COMPLETE)) {
+			p->attachment = a->attachment;
+			packet_to_mbuf(p, adjacency_write(a, p->l3,
+							  p->family == IP_V4 ? ETHERTYPE_IPV4_BE
+									     : ETHERTYPE_IPV6_BE));
+			packet_out(w, p, a->port);
+		} else if (state == ADJACENCY_INCOMPLETE || state == ADJACENCY_FAILED) {
+			packet_push(&w->host, p); /* to wait, and to have it asked for again */
+		} else {
+			packet_drop(w, p, DROP_detached);
+		}
+	}
+	list->n = 0;
+	worker_stage(w, STAGE_FORWARD, n);
+}
+
+/* What was sent, counted a run of one tenant, tunnel and attachment at a time. */
+static void tx_count(struct worker *w, struct packet *const *sent, uint32_t n)
+{
+	uint32_t i = 0;
+
+	while (i < n) {
+		const struct packet *first = sent[i];
+		struct counters_tenant *tenant = &w->stats.tenant[first->tenant];
+		uint64_t packets = 0, bytes = 0, inner = 0, originated = 0;
+
+		for (; i < n && sent[i]->tenant == first->tenant &&
+		       sent[i]->tunnel == first->tunnel && sent[i]->walk == first->walk &&
+		       sent[i]->attachment == first->attachment;
+		     i++) {
+			if (unlikely(sent[i]->flags & PACKET_NO_COUNT))
+				continue;
+			packets++;
+			bytes += sent[i]->length;
+			inner += sent[i]->inner_length;
+			originated += sent[i]->flags & PACKET_ORIGINATED;
+		}
+		tenant->out_packets += packets - originated;
+		tenant->originated_packets += originated;
+		tenant->out_bytes += bytes;
+		w->stats.attachment[first->attachment].tx_packets += packets;
+		w->stats.attachment[first->attachment].tx_bytes += bytes;
+		if (first->walk == ABI_TRACE_OUTBOUND && first->tunnel != 0) {
+			w->stats.tunnel[first->tunnel].out_packets += packets;
+			w->stats.tunnel[first->tunnel].out_inner_bytes += inner;
+			w->stats.tunnel[first->tunnel].out_outer_bytes += bytes;
+		}
+	}
+}
+
+static void tx_port(struct worker *w, uint32_t port)
+{
+	struct packet_list *list = &w->out[port];
+	const struct worker_tx *tx = &w->tx[port];
+	struct rte_mbuf *mbufs[BURST_MAX];
+	uint64_t bytes = 0;
+	uint16_t sent;
+
+	for (uint32_t i = 0; i < list->n; i++) {
+		mbufs[i] = list->p[i]->mbuf;
+		bytes += mbufs[i]->data_len;
+	}
+	if (unlikely(w->tracing))
+		for (uint32_t i = 0; i < list->n; i++)
+			trace_packet(w->trace, list->p[i], (uint8_t)w->id, (uint16_t)port);
+	if (tx->lock != NULL)
+		rte_spinlock_lock((rte_spinlock_t *)tx->lock);
+	sent = rte_eth_tx_burst(tx->dpdk_id, tx->queue, mbufs, (uint16_t)list->n);
+	if (tx->lock != NULL)
+		rte_spinlock_unlock((rte_spinlock_t *)tx->lock);
+	/* From here on the mbufs that were sent are the device's: only descriptors may be read. */
+	tx_count(w, list->p, sent);
+	for (uint32_t i = sent; i < list->n; i++) {
+		bytes -= mbufs[i]->data_len;
+		packet_drop(w, list->p[i], DROP_tx_full);
+	}
+	w->stats.port[port].tx_packets += sent;
+	w->stats.port[port].tx_bytes += bytes;
+	list->n = 0;
+}
+
+void tx_burst(struct worker *w)
+{
+	while (w->out_ports != 0) {
+		uint32_t port = (uint32_t)__builtin_ctz(w->out_ports);
+
+		w->out_ports &= w->out_ports - 1;
+		tx_port(w, port);
+	}
+}
+
+struct packet *mbuf_packet(struct rte_mbuf *m)
+{
+	return rte_mbuf_to_priv(m);
+}
+
+void host_burst(struct worker *w)
+{
+	struct packet_list *list = &w->host;
+
+	for (uint32_t i = 0; i < list->n; i++) {
+		struct packet *p = list->p[i];
+		bool ends_here = p->route == HANDOFF_NEIGHBOUR || p->route == HANDOFF_PUNT;
+
+		if (p->route == HANDOFF_PUNT &&
+		    w->tables->port[p->rx_port].exception == EXCEPTION_SHARED) {
+			/* The host has seen it already. */
+			w->stats.tenant[p->tenant].local_packets++;
+			rte_pktmbuf_free(p->mbuf);
+			continue;
+		}
+		if (unlikely(w->tracing) && ends_here)
+			trace_packet(w->trace, p, (uint8_t)w->id, UINT16_MAX);
+		*mbuf_packet(p->mbuf) = *p;
+		if (unlikely(rte_ring_enqueue(w->to_main, p->mbuf) != 0)) {
+			packet_drop(w, p, DROP_main_busy);
+			continue;
+		}
+		if (p->route == HANDOFF_PUNT)
+			w->stats.port[p->rx_port].punted++;
+		if (ends_here)
+			w->stats.tenant[p->tenant].local_packets++;
+	}
+	list->n = 0;
+}
+
+void drop_count(struct stats_writer *stats, const struct packet *p)
+{
+	if (p->attachment == 0 && p->tenant == 0)
+		stats->port_drops[p->rx_port].reason[p->reason]++;
+	else if (!(p->flags & PACKET_ORIGINATED))
+		stats->tenant_drops[p->tenant].reason[p->reason]++;
+	if (p->tunnel == 0)
+		return;
+	if (p->walk == ABI_TRACE_INBOUND)
+		stats->tunnel[p->tunnel].in_drops++;
+	else
+		stats->tunnel[p->tunnel].out_drops++;
+}
+
+void drop_burst(struct worker *w)
+{
+	struct packet_list *list = &w->dropped;
+	struct rte_mbuf *mbufs[BURST_MAX];
+
+	if (likely(list->n == 0))
+		return;
+	for (uint32_t i = 0; i < list->n; i++) {
+		const struct packet *p = list->p[i];
+
+		mbufs[i] = p->mbuf;
+		if (unlikely(w->tracing))
+			trace_packet(w->trace, p, (uint8_t)w->id, UINT16_MAX);
+		drop_count(&w->stats, p);
+	}
+	rte_pktmbuf_free_bulk(mbufs, list->n);
+	list->n = 0;
+}

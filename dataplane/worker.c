@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "worker.h"
+
+#include <time.h>
+
+#include <rte_branch_prediction.h>
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+#include <rte_pause.h>
+#include <rte_rcu_qsbr.h>
+#include <rte_ring.h>
+
+#include "reclaim.h"
+#include "trace.h"
+#include "vrf.h"
+
+/* Empty polls in a row before the first sleep, and the sleep to start with. */
+#define IDLE_POLLS        256
+#define IDLE_SLEEP_MIN_US 4
+
+void worker_stage(struct worker *w, enum counters_stage stage, uint32_t packets)
+{
+	uint64_t now;
+
+	if (likely(!w->account_stages))
+		return;
+	now = rte_rdtsc();
+	w->stats.worker->stage_cycles[stage] += now - w->stage_start;
+	w->stats.worker->stage_packets[stage] += packets;
+	w->stage_start = now;
+}
+
+void worker_walk(struct worker *w, uint8_t port, struct rte_mbuf **mbufs, uint32_t n)
+{
+	classify_burst(w, port, mbufs, n);
+	worker_stage(w, STAGE_RX, n);
+	if (w->inbound.n != 0)
+		inbound_burst(w);
+	if (w->forward.n != 0)
+		forward_burst(w);
+	if (unlikely(w->local.n != 0))
+		local_burst(w);
+	if (w->encap.n != 0)
+		outbound_burst(w);
+	if (w->adjacent.n != 0)
+		adjacent_burst(w);
+}
+
+void worker_finish(struct worker *w)
+{
+	uint32_t dropped;
+
+	tx_burst(w);
+	worker_stage(w, STAGE_TX, 0);
+	if (unlikely(w->host.n != 0))
+		host_burst(w);
+	dropped = w->dropped.n;
+	drop_burst(w);
+	worker_stage(w, STAGE_OTHER, dropped);
+}
+
+/* What the main lcore sends: frames of its own, and packets whose next hop was found. */
+static uint32_t worker_inbox(struct worker *w)
+{
+	void *mbufs[BURST_MAX];
+	uint32_t n = rte_ring_dequeue_burst(w->inbox, mbufs, BURST_MAX, NULL);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct packet *p = &w->packet[i];
+
+		*p = *mbuf_packet(mbufs[i]);
+		p->mbuf = mbufs[i];
+		if (p->route == HANDOFF_FRAME)
+			packet_out(w, p, p->rx_port);
+		else
+			packet_push(&w->adjacent, p);
+	}
+	if (w->adjacent.n != 0)
+		adjacent_burst(w);
+	if (n != 0)
+		worker_finish(w);
+	return n;
+}
+
+static uint32_t worker_poll(struct worker *w)
+{
+	struct rte_mbuf *mbufs[BURST_MAX];
+	uint32_t total = 0;
+
+	w->tracing = trace_active(w->trace);
+	if (unlikely(!rte_ring_empty(w->inbox)))
+		total += worker_inbox(w);
+	if (unlikely(!__atomic_load_n(w->go, __ATOMIC_RELAXED)))
+		return total;
+	for (uint32_t i = 0; i < w->rx_n; i++) {
+		const struct worker_rx *rx = &w->rx[i];
+		uint16_t n;
+
+		if (w->account_stages)
+			w->stage_start = rte_rdtsc();
+		n = rte_eth_rx_burst(rx->dpdk_id, rx->queue, mbufs, BURST_MAX);
+		if (n == 0)
+			continue;
+		worker_walk(w, rx->port, mbufs, n);
+		worker_finish(w);
+		total += n;
+	}
+	return total;
+}
+
+/* Sleeps longer the longer nothing comes; offline meanwhile, so that no change has to wait. */
+static void worker_idle(struct worker *w, struct rte_rcu_qsbr *qsbr, uint32_t *idle)
+{
+	uint32_t us = IDLE_SLEEP_MIN_US;
+	struct timespec ts;
+
+	if (++*idle < IDLE_POLLS || w->idle_sleep_us == 0) {
+		rte_pause();
+		return;
+	}
+	us <<= RTE_MIN((*idle - IDLE_POLLS) / 8, 16u);
+	ts = (struct timespec){ .tv_nsec = 1000l * RTE_MIN(us, w->idle_sleep_us) };
+	rte_rcu_qsbr_thread_offline(qsbr, w->id);
+	nanosleep(&ts, NULL);
+	rte_rcu_qsbr_thread_online(qsbr, w->id);
+	w->stats.worker->sleeps++;
+}
+
+int worker_run(void *arg)
+{
+	struct worker *w = arg;
+	struct counters_worker *row = w->stats.worker;
+	struct rte_rcu_qsbr *qsbr = reclaim_qsbr(w->tables->reclaim);
+	uint32_t idle = 0, n;
+	uint64_t last, now;
+
+	row->lcore = w->lcore;
+	rte_rcu_qsbr_thread_register(qsbr, w->id);
+	rte_rcu_qsbr_thread_online(qsbr, w->id);
+	last = rte_rdtsc();
+	while (!__atomic_load_n(w->stop, __ATOMIC_RELAXED)) {
+		n = worker_poll(w);
+		rte_rcu_qsbr_quiescent(qsbr, w->id);
+		if (n == 0)
+			worker_idle(w, qsbr, &idle);
+		else
+			idle = 0;
+		now = rte_rdtsc();
+		row->polls++;
+		row->packets += n;
+		row->busy_polls += n != 0;
+		if (n != 0)
+			row->busy_cycles += now - last;
+		else
+			row->idle_cycles += now - last;
+		last = now;
+	}
+	rte_rcu_qsbr_thread_offline(qsbr, w->id);
+	rte_rcu_qsbr_thread_unregister(qsbr, w->id);
+	return 0;
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A worker: one thread on one core, its queues and its scratch. Everything that the stages of the
+ * walks need is reached from here, so a test makes one on its own, without ports.
+ */
+#ifndef KAIDO_WORKER_H
+#define KAIDO_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "aead.h"
+#include "packet.h"
+#include "route_table.h"
+#include "stats.h"
+#include "tables.h"
+
+struct rte_mbuf;
+struct rte_ring;
+struct trace;
+
+struct worker_rx {
+	uint16_t dpdk_id;
+	uint16_t queue;
+	uint8_t port; /* index */
+};
+
+struct worker_tx {
+	uint16_t dpdk_id;
+	uint16_t queue;
+	uint32_t *lock; /* shared with other workers where the device has too few queues; or NULL */
+};
+
+struct worker {
+	const struct tables *tables;
+	struct stats_writer stats;
+	struct trace *trace;
+	struct rte_ring
+		*to_main; /* shared by all workers: mbufs with a packet in their private area */
+	struct rte_ring *inbox; /* from the main lcore */
+	uint32_t id;            /* 0 ..; RCU thread id; writer id + 1 of the counters */
+	uint32_t lcore;
+	uint32_t idle_sleep_us; /* longest sleep of the idle back-off; 0: never sleeps */
+	uint32_t rx_n;
+	const uint8_t *go;   /* set: poll the ports (start may wait for the first commit) */
+	const uint8_t *stop; /* set: leave */
+	bool account_stages;
+	struct worker_rx rx[PORTS_MAX];
+	struct worker_tx tx[PORTS_MAX]; /* by port index */
+
+	/* Scratch of one burst. */
+	bool tracing;
+	uint64_t stage_start;
+	struct packet_list inbound;  /* ESP, to be decrypted */
+	struct packet_list forward;  /* to be routed in their tenant's VRF */
+	struct packet_list encap;    /* into a tunnel */
+	struct packet_list adjacent; /* a next hop is known */
+	struct packet_list local;    /* to our own addresses */
+	struct packet_list host;     /* for the main lcore: ARP, ND, unresolved next hops, punts */
+	struct packet_list dropped;
+	uint32_t out_ports; /* bit set of ports with something in `out` */
+	struct packet packet[BURST_MAX];
+	struct aead_op op[BURST_MAX];
+	struct route_query query[BURST_MAX];
+	struct packet_list out[PORTS_MAX];
+};
+static_assert(PORTS_MAX <= 32, "out_ports has a bit per port");
+
+/* The poll loop; runs until *stop. Registers with the tables' reclaim. Returns 0. */
+int worker_run(void *worker);
+
+/* One burst through both walks, from frames to the lists in `out`, `host` and `dropped`. */
+void worker_walk(struct worker *w, uint8_t port, struct rte_mbuf **mbufs, uint32_t n);
+/* Sends, hands over, frees and counts what worker_walk() left. */
+void worker_finish(struct worker *w);
+
+/* The stages, in the order of the walk. Each takes its list from the worker and empties it. */
+void classify_burst(struct worker *w, uint8_t port, struct rte_mbuf **mbufs, uint32_t n);
+void inbound_burst(struct worker *w);
+void forward_burst(struct worker *w);
+void local_burst(struct worker *w);
+void outbound_burst(struct worker *w);
+void adjacent_burst(struct worker *w);
+void tx_burst(struct worker *w);
+void host_burst(struct worker *w);
+void drop_burst(struct worker *w);
+
+/* Counts one drop in a writer's rows; p->reason says why. */
+void drop_count(struct stats_writer *stats, const struct packet *p);
+
+static inline void packet_drop(struct worker *w, struct packet *p, enum drop_reason reason)
+{
+	p->reason = (uint8_t)reason;
+	packet_push(&w->dropped, p);
+}
+
+static inline void packet_out(struct worker *w, struct packet *p, uint16_t port)
+{
+	packet_push(&w->out[port], p);
+	w->out_ports |= 1u << port;
+}
+
+/*
+ * The descriptor that travels with an mbuf between a worker and the main lcore, in the mbuf's
+ * private area. `route` says what for.
+ */
+struct packet *mbuf_packet(struct rte_mbuf *m);
+
+/* `route` of a packet on its way to the main lcore: a route value (ADJACENCY, ONLINK) to wait for, or */
+#define HANDOFF_NEIGHBOUR (6u << 28) /* an ARP or ND frame for neighbour_receive() */
+#define HANDOFF_PUNT      (7u << 28) /* a frame for the exception interface of p->rx_port */
+/* `route` of a packet from the main lcore: ADJACENCY: send it there, or */
+#define HANDOFF_FRAME     (8u << 28) /* a whole frame for port p->rx_port */
+
+/* Stage accounting: charges the cycles since the last call to a stage. */
+void worker_stage(struct worker *w, enum counters_stage stage, uint32_t packets);
+
+#endif /* KAIDO_WORKER_H */
