@@ -8,6 +8,7 @@
 #include "aead_ipsec_mb.h"
 
 #define CACHE_LINE 64
+#define KEYS_AHEAD 4 /* operations from fetching a key to using it; hides L3 with many tunnels */
 
 /* What one call leaves behind on the stack and must not stay there. */
 struct gcm_scratch {
@@ -48,6 +49,8 @@ static uint32_t ipsec_mb_encrypt(const void *state, struct aead_op *ops, uint32_
 		struct aead_op *op = &ops[i];
 		const struct ipsec_mb_key *key = (const void *)op->key;
 
+		if (i + KEYS_AHEAD < n)
+			aead_key_prefetch(ops[i + KEYS_AHEAD].key);
 		nonce_write(scratch.nonce, key->salt, op->iv);
 		kernels->encrypt[key->variant](&key->schedule, &scratch.context, op->data, op->data,
 					       op->len, scratch.nonce, op->aad, op->aad_len,
@@ -68,6 +71,8 @@ static uint32_t ipsec_mb_decrypt(const void *state, struct aead_op *ops, uint32_
 		struct aead_op *op = &ops[i];
 		const struct ipsec_mb_key *key = (const void *)op->key;
 
+		if (i + KEYS_AHEAD < n)
+			aead_key_prefetch(ops[i + KEYS_AHEAD].key);
 		nonce_write(scratch.nonce, key->salt, op->iv);
 		kernels->decrypt[key->variant](&key->schedule, &scratch.context, op->data, op->data,
 					       op->len, scratch.nonce, op->aad, op->aad_len,
@@ -91,8 +96,9 @@ static void ipsec_mb_key_expand(const void *state, enum aead_variant variant, co
 }
 
 /*
- * The round keys stand at the start of a key; the powers of H that a short packet needs stand at
- * the end of the schedule (VAES kernels) or behind the round keys (the others).
+ * The round keys stand at the start of a key. The powers of H that a short packet needs stand at
+ * the end of the schedule for the VAES kernels, beside the salt; for the others they stand behind
+ * the round keys, and their neighbours bring them in. OpenSSL's smaller keys are covered, too.
  */
 void aead_key_prefetch(const struct aead_key *key)
 {
@@ -100,7 +106,7 @@ void aead_key_prefetch(const struct aead_key *key)
 
 	for (size_t offset = 0; offset < 4 * CACHE_LINE; offset += CACHE_LINE)
 		__builtin_prefetch(line + offset);
-	for (size_t offset = sizeof(struct gcm_key_data) - 2 * CACHE_LINE;
+	for (size_t offset = sizeof(struct ipsec_mb_key) - 2 * CACHE_LINE;
 	     offset < sizeof(struct ipsec_mb_key); offset += CACHE_LINE)
 		__builtin_prefetch(line + offset);
 }

@@ -7,12 +7,17 @@
 
 #include "aead_internal.h"
 
+/*
+ * IPsec-MB 1.3's schedule is 1008 bytes long, so that salt and variant share a cache line with the
+ * lowest powers of H, which every packet needs.
+ */
 struct ipsec_mb_key {
-	struct gcm_key_data
-		schedule; /* round keys and powers of H; layout depends on the kernels */
-	uint32_t salt;    /* as its bytes stand in the nonce */
-	uint8_t variant;  /* enum aead_variant */
+	/* Round keys and powers of H; their layout depends on the kernels. */
+	_Alignas(KEY_ARENA_ALIGN) struct gcm_key_data schedule;
+	uint32_t salt;   /* as its bytes stand in the nonce */
+	uint8_t variant; /* enum aead_variant */
 };
+static_assert(sizeof(struct ipsec_mb_key) % KEY_ARENA_ALIGN == 0, "whole cache lines");
 
 /* The direct, one-shot calls: IPsec-MB's fastest for packets of up to 2 KiB. */
 struct ipsec_mb_kernels {

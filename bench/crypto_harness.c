@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <x86intrin.h>
+
+#include "crypto_harness.h"
+
+#define HEADROOM 128 /* as of an mbuf, so that data start where packets' do */
+#define SAMPLES  32
+
+struct crypto_harness {
+	struct crypto_shape shape;
+	struct aead_engine *engine;
+	struct aead_key **keys;
+	uint8_t *memory;
+	size_t stride; /* bytes from one buffer to the next */
+	uint64_t random;
+	uint64_t sequence;
+	struct aead_op ops[CRYPTO_HARNESS_BUFFERS];
+};
+
+static uint64_t random_next(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state;
+}
+
+static int key_create(struct aead_engine *engine, uint32_t index, uint32_t key_len,
+		      struct aead_key **out)
+{
+	uint8_t key[AEAD_KEY_MAX] = { 0 }, salt[AEAD_SALT_LEN] = { 0 };
+
+	memcpy(key, &index, sizeof(index));
+	memcpy(salt, &index, sizeof(salt));
+	return aead_key_create(engine, key, key_len, salt, out);
+}
+
+static int keys_create(struct crypto_harness *h)
+{
+	for (uint32_t i = 0; i < h->shape.keys; i++) {
+		int ret = key_create(h->engine, i, h->shape.key_len, &h->keys[i]);
+
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
+static void ops_fill(struct crypto_harness *h)
+{
+	for (uint32_t i = 0; i < CRYPTO_HARNESS_BUFFERS; i++) {
+		uint8_t *data = h->memory + i * h->stride + HEADROOM;
+
+		memset(data, (int)i, h->shape.len);
+		h->ops[i] = (struct aead_op){
+			.key = h->keys[random_next(&h->random) % h->shape.keys],
+			.data = data,
+			.tag = data + h->shape.len,
+			.len = h->shape.len,
+			.aad_len = 8,
+		};
+	}
+}
+
+static uint32_t key_index(const struct crypto_harness *h, const struct aead_key *key)
+{
+	uint32_t i = 0;
+
+	while (h->keys[i] != key)
+		i++;
+	return i;
+}
+
+/* Encrypts op here, decrypts it there, and compares. Leaves the plaintext in the buffer. */
+static int sample_check(struct crypto_harness *h, struct aead_engine *reference, struct aead_op *op)
+{
+	struct aead_key *key;
+	uint8_t *plaintext;
+	int ret;
+
+	plaintext = malloc(op->len);
+	if (plaintext == NULL)
+		return -ENOMEM;
+	memcpy(plaintext, op->data, op->len);
+	ret = key_create(reference, key_index(h, op->key), h->shape.key_len, &key);
+	if (ret < 0)
+		goto free_plaintext;
+
+	ret = -EBADMSG;
+	if (aead_encrypt(h->engine, op, 1) == 0 && memcmp(plaintext, op->data, op->len) != 0) {
+		struct aead_op there = *op;
+
+		there.key = key;
+		if (aead_decrypt(reference, &there, 1) == 0 &&
+		    memcmp(plaintext, op->data, op->len) == 0)
+			ret = 0;
+	}
+	aead_key_destroy(reference, key);
+
+free_plaintext:
+	free(plaintext);
+	return ret;
+}
+
+static int samples_check(struct crypto_harness *h)
+{
+	struct aead_engine *reference;
+	int ret;
+
+	ret = aead_engine_create(AEAD_KIND_OPENSSL, AEAD_ISA_AUTO, 1, &reference);
+	if (ret < 0)
+		return ret;
+	for (uint32_t i = 0; i < SAMPLES && ret == 0; i++)
+		ret = sample_check(h, reference, &h->ops[i * (CRYPTO_HARNESS_BUFFERS / SAMPLES)]);
+	aead_engine_destroy(reference);
+	return ret;
+}
+
+int crypto_harness_create(const struct crypto_shape *shape, struct crypto_harness **out)
+{
+	struct crypto_harness *h = calloc(1, sizeof(*h));
+	int ret = -ENOMEM;
+
+	if (h == NULL)
+		return -ENOMEM;
+	h->shape = *shape;
+	h->random = 88172645463325252u;
+	/* An odd number of cache lines, as DPDK pads its mbufs, to use all sets of the cache. */
+	h->stride = ((HEADROOM + shape->len + AEAD_TAG_LEN) / 64 | 1) * 64 + 128;
+	h->memory = aligned_alloc(64, h->stride * CRYPTO_HARNESS_BUFFERS);
+	h->keys = calloc(shape->keys, sizeof(struct aead_key *));
+	if (h->memory == NULL || h->keys == NULL)
+		goto destroy;
+	ret = aead_engine_create(shape->kind, shape->isa, shape->keys, &h->engine);
+	if (ret < 0)
+		goto destroy;
+	ret = keys_create(h);
+	if (ret < 0)
+		goto destroy;
+	ops_fill(h);
+	ret = samples_check(h);
+	if (ret < 0)
+		goto destroy;
+	*out = h;
+	return 0;
+
+destroy:
+	crypto_harness_destroy(h);
+	return ret;
+}
+
+void crypto_harness_destroy(struct crypto_harness *h)
+{
+	if (h == NULL)
+		return;
+	aead_engine_destroy(h->engine);
+	free(h->keys);
+	free(h->memory);
+	free(h);
+}
+
+const char *crypto_harness_engine(const struct crypto_harness *h)
+{
+	return aead_engine_name(h->engine);
+}
+
+static double seconds_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+static struct crypto_pass pass_begin(void)
+{
+	struct crypto_pass pass = { .seconds = seconds_now() };
+
+	pass.cycles = __rdtsc();
+	return pass;
+}
+
+static void pass_end(struct crypto_pass *pass)
+{
+	pass->cycles = __rdtsc() - pass->cycles;
+	pass->seconds = seconds_now() - pass->seconds;
+}
+
+struct crypto_pass crypto_harness_encrypt(struct crypto_harness *h)
+{
+	struct crypto_pass pass;
+
+	for (uint32_t i = 0; i < CRYPTO_HARNESS_BUFFERS; i++)
+		h->ops[i].iv = h->sequence++;
+	pass = pass_begin();
+	for (uint32_t i = 0; i < CRYPTO_HARNESS_BUFFERS; i += AEAD_BATCH_MAX)
+		pass.failed += aead_encrypt(h->engine, &h->ops[i], AEAD_BATCH_MAX);
+	pass_end(&pass);
+	return pass;
+}
+
+struct crypto_pass crypto_harness_decrypt(struct crypto_harness *h)
+{
+	struct crypto_pass pass = pass_begin();
+
+	for (uint32_t i = 0; i < CRYPTO_HARNESS_BUFFERS; i += AEAD_BATCH_MAX)
+		pass.failed += aead_decrypt(h->engine, &h->ops[i], AEAD_BATCH_MAX);
+	pass_end(&pass);
+	return pass;
+}
+
+struct crypto_pass crypto_harness_rekey(struct crypto_harness *h)
+{
+	struct crypto_pass pass = pass_begin();
+
+	for (uint32_t i = 0; i < h->shape.keys; i++)
+		aead_key_destroy(h->engine, h->keys[i]);
+	pass.failed = keys_create(h) < 0;
+	pass_end(&pass);
+	return pass;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * AEAD batches over many buffers. One pass goes once over all buffers, in batches of
+ * AEAD_BATCH_MAX, each packet with a key drawn at random (the same draw in every pass).
+ */
+#ifndef KAIDO_CRYPTO_HARNESS_H
+#define KAIDO_CRYPTO_HARNESS_H
+
+#include <stdint.h>
+
+#include "aead.h"
+
+#define CRYPTO_HARNESS_BUFFERS 4096
+
+struct crypto_shape {
+	enum aead_kind kind;
+	enum aead_isa isa;
+	uint32_t key_len; /* bytes */
+	uint32_t keys;
+	uint32_t len; /* bytes of data in a packet */
+};
+
+struct crypto_harness;
+
+struct crypto_pass {
+	uint64_t cycles; /* of the TSC */
+	double seconds;
+	uint32_t failed; /* operations whose status is not AEAD_OK: none, if all is well */
+};
+
+/*
+ * Also encrypts a sample of packets and has OpenSSL decrypt them.
+ * Errors: those of aead.h; -EBADMSG when the sample does not come back.
+ */
+int crypto_harness_create(const struct crypto_shape *shape, struct crypto_harness **out);
+void crypto_harness_destroy(struct crypto_harness *harness);
+const char *crypto_harness_engine(const struct crypto_harness *harness);
+
+/* Encrypt, or decrypt what the last pass encrypted. */
+struct crypto_pass crypto_harness_encrypt(struct crypto_harness *harness);
+struct crypto_pass crypto_harness_decrypt(struct crypto_harness *harness);
+
+/* Destroys all keys and creates them again; the pass counts keys, not packets. */
+struct crypto_pass crypto_harness_rekey(struct crypto_harness *harness);
+
+#endif /* KAIDO_CRYPTO_HARNESS_H */
