@@ -74,6 +74,11 @@ struct rte_rcu_qsbr *reclaim_qsbr(struct reclaim *r)
 	return r->qsbr;
 }
 
+static bool ring_is_full(const struct reclaim *r)
+{
+	return r->tail - r->head == r->slots;
+}
+
 static bool ring_grow(struct reclaim *r)
 {
 	uint32_t slots = r->slots ? r->slots * 2 : FIRST_SLOTS;
@@ -97,20 +102,18 @@ static bool ring_grow(struct reclaim *r)
 
 void reclaim_defer(struct reclaim *r, reclaim_fn fn, void *owner, uint64_t a, uint64_t b)
 {
-	/* Free what is due before growing, so that a long transaction doesn't. */
-	if (r->tail - r->head == r->slots && reclaim_poll(r) == r->slots && !ring_grow(r)) {
+	uint64_t token = rte_rcu_qsbr_start(r->qsbr);
+
+	/* Free what is due before growing, so that a long transaction doesn't grow it. */
+	if (ring_is_full(r))
+		reclaim_poll(r);
+	if (ring_is_full(r) && !ring_grow(r)) {
 		reclaim_wait(r);
-		rte_rcu_qsbr_synchronize(r->qsbr, RTE_QSBR_THRID_INVALID);
+		rte_rcu_qsbr_check(r->qsbr, token, true);
 		fn(owner, a, b);
 		return;
 	}
-	r->ring[r->tail++ & (r->slots - 1)] = (struct waiting){
-		.token = rte_rcu_qsbr_start(r->qsbr),
-		.fn = fn,
-		.owner = owner,
-		.a = a,
-		.b = b,
-	};
+	r->ring[r->tail++ & (r->slots - 1)] = (struct waiting){ token, fn, owner, a, b };
 }
 
 uint32_t reclaim_poll(struct reclaim *r)
@@ -128,7 +131,8 @@ uint32_t reclaim_poll(struct reclaim *r)
 void reclaim_wait(struct reclaim *r)
 {
 	while (r->head != r->tail) {
-		rte_rcu_qsbr_synchronize(r->qsbr, RTE_QSBR_THRID_INVALID);
+		/* The youngest: the others are due before it. */
+		rte_rcu_qsbr_check(r->qsbr, r->ring[(r->tail - 1) & (r->slots - 1)].token, true);
 		reclaim_poll(r);
 	}
 }
