@@ -277,8 +277,21 @@ class Client:
         for kind, run in _runs(records):
             self.send(kind, run)
         self.send(COMMIT, generation=generation)
-        self.reply()
+        self.replies_until(self.request)
         return generation
+
+    def replies_until(self, request):
+        """Reads the REPLY to this request and those before it; raises the first error."""
+        first = None
+        while True:
+            header, payload, _ = self.expect(REPLY)
+            reply = Reply.from_buffer_copy(payload)
+            if reply.error and first is None:
+                first = AbiError(reply)
+            if header.request == request:
+                break
+        if first is not None:
+            raise first
 
     def dump(self, kind, tenant=ALL_TENANTS):
         number, record = DUMPS[kind]
