@@ -176,7 +176,10 @@ class Gateway:
 
     def sent(self, name):
         """Frames that a pcap port sent, after stop()."""
-        return list(read_pcap(self._captures(name)[1]))
+        return list(read_pcap(self.sent_path(name)))
+
+    def sent_path(self, name):
+        return self._captures(name)[1]
 
     def mac(self, name):
         return ":".join(f"{byte:02x}" for byte in self.ports[name].mac)

@@ -12,10 +12,10 @@ import itertools
 
 from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import IPv6
-from scapy.layers.l2 import Ether
 
 from .config import Config
 from .esp import Sa
+from .kaido_abi import mac_bytes
 
 HOST_MAC = "02:00:00:00:01:09"
 ROUTER_MAC = "02:00:00:00:00:fe"
@@ -115,10 +115,9 @@ def world(sites, window=1024, sequence=None, lan_mtu=0, wan_mtu=0):
 def ethernet(source, destination, packet, vlan=None):
     """An Ethernet frame as bytes."""
     data = bytes(packet)
-    ethertype = b"\x86\xdd" if data[0] >> 4 == 6 else b"\x08\x00"
     tag = b"" if vlan is None else b"\x81\x00" + vlan.to_bytes(2, "big")
-    header = Ether(src=source, dst=destination, type=0)
-    return bytes(header)[:12] + tag + ethertype + data
+    ethertype = b"\x86\xdd" if data[0] >> 4 == 6 else b"\x08\x00"
+    return mac_bytes(destination) + mac_bytes(source) + tag + ethertype + data
 
 
 def split_ethernet(frame):
