@@ -19,6 +19,7 @@
 
 #include "gateway.h"
 #include "host_mirror.h"
+#include "ip_header.h"
 #include "log.h"
 #include "neighbour_frame.h"
 #include "reclaim.h"
@@ -28,17 +29,17 @@
 
 #define WAITING_MAX    8   /* packets per neighbour, while it is being resolved */
 #define UNRESOLVED_MAX 512 /* entries per attachment that nobody answered for: bounds a scan */
-#define PROBES	       3
+#define PROBES         3
 #define PROBE_MS       1000
 #define REACHABLE_MS   60000
-#define HOLD_MS	       5000
+#define HOLD_MS        5000
 #define ETHERTYPE_ARP  0x0806
 
 struct neighbour {
 	struct ip_addr addr;
-	uint64_t due; /* ms: when neighbour_tick() has to look at it */
+	uint64_t due;        /* ms: when neighbour_tick() has to look at it */
 	uint32_t attachment; /* 0: free */
-	uint32_t next;	     /* in the hash chain, or in the free list */
+	uint32_t next;       /* in the hash chain, or in the free list */
 	uint32_t references;
 	uint8_t family;
 	uint8_t state; /* enum abi_neighbour_state */
@@ -53,11 +54,11 @@ struct neighbour {
 struct neighbours {
 	struct gateway *gw;
 	struct neighbour *entry; /* [max_adjacencies]; [0] unused */
-	uint32_t *bucket;	 /* heads of the hash chains */
-	uint32_t *unresolved;	 /* [max_attachments] */
+	uint32_t *bucket;        /* heads of the hash chains */
+	uint32_t *unresolved;    /* [max_attachments] */
 	uint32_t mask;
-	uint32_t free;	/* head of the free list */
-	uint32_t used;	/* entries below were used once */
+	uint32_t free; /* head of the free list */
+	uint32_t used; /* entries below were used once */
 	uint32_t cursor;
 	uint64_t now;
 };
@@ -67,8 +68,8 @@ struct neighbours {
 static uint32_t *neighbour_bucket(const struct neighbours *n, uint32_t attachment,
 				  struct ip_addr addr)
 {
-	uint64_t h = (addr.hi ^ (addr.lo * 0x9e3779b97f4a7c15ull) ^ attachment) *
-		     0xff51afd7ed558ccdull;
+	uint64_t h =
+		(addr.hi ^ (addr.lo * 0x9e3779b97f4a7c15ull) ^ attachment) * 0xff51afd7ed558ccdull;
 
 	return &n->bucket[(h >> 32) & n->mask];
 }
@@ -293,15 +294,14 @@ static bool neighbour_own_address(const struct neighbours *n, uint32_t attachmen
 		}
 	}
 	if (family == IP_V6 && !found) {
-		*own = ipv6_link_local(
-			n->gw->port[n->gw->tables->attachment[attachment].port].mac);
+		*own = ipv6_link_local(n->gw->port[n->gw->tables->attachment[attachment].port].mac);
 		found = true;
 	}
 	return found;
 }
 
-static bool neighbour_is_own(const struct neighbours *n, uint32_t attachment,
-			     enum ip_family family, struct ip_addr addr)
+static bool neighbour_is_own(const struct neighbours *n, uint32_t attachment, enum ip_family family,
+			     struct ip_addr addr)
 {
 	const struct abi_attachment *at = neighbour_attachment(n, attachment);
 

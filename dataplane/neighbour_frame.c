@@ -5,20 +5,20 @@
 
 #include "ip_header.h"
 
-#define ARP_LEN	    28
+#define ARP_LEN     28
 #define ARP_REQUEST 1
 #define ARP_REPLY   2
 
 #define ETHERTYPE_ARP  0x0806
 #define ETHERTYPE_IPV6 0x86dd
 
-#define PROTO_ICMPV6	 58
-#define ND_SOLICITATION	 135
-#define ND_ADVERTISEMENT 136
-#define ND_LEN		 24 /* type, code, checksum, flags, target */
-#define ND_HOPS		 255
-#define ND_SOLICITED	 0x40
-#define ND_OVERRIDE	 0x20
+#define PROTO_ICMPV6      58
+#define ND_SOLICITATION   135
+#define ND_ADVERTISEMENT  136
+#define ND_LEN            24 /* type, code, checksum, flags, target */
+#define ND_HOPS           255
+#define ND_SOLICITED      0x40
+#define ND_OVERRIDE       0x20
 #define OPTION_SOURCE_MAC 1
 #define OPTION_TARGET_MAC 2
 
@@ -131,7 +131,8 @@ static uint32_t nd_write(uint8_t *l3, enum neighbour_kind kind, struct ip_addr f
 	uint8_t *icmp = l3 + IPV6_HEADER_LEN;
 
 	if (request && to_mac == NULL) /* solicited-node group, RFC 4291 section 2.7.1 */
-		to = (struct ip_addr){ 0xff02ull << 48, 0x00000001ff000000ull | (target.lo & 0xffffff) };
+		to = (struct ip_addr){ 0xff02ull << 48,
+				       0x00000001ff000000ull | (target.lo & 0xffffff) };
 	else if (request)
 		to = target;
 	else if (everybody)
@@ -173,7 +174,7 @@ uint32_t neighbour_message_write(uint8_t *l3, enum neighbour_kind kind, enum ip_
 
 struct ip_addr ipv6_link_local(const uint8_t mac[6])
 {
-	const uint8_t id[16] = { 0xfe,	 0x80,	 0,	 0,	 0,	 0,	 0,	 0,
+	const uint8_t id[16] = { 0xfe,       0x80,   0,      0,    0,    0,      0,      0,
 				 mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5] };
 
 	return ip_load(IP_V6, id);

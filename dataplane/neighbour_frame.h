@@ -19,7 +19,7 @@ struct neighbour_message {
 	enum ip_family family;
 	struct ip_addr sender; /* all zero: none (ARP probe, DAD) */
 	struct ip_addr target; /* who is asked for (request), or what was answered (reply) */
-	uint8_t mac[6];	       /* of the sender (request) or the target (reply) */
+	uint8_t mac[6];        /* of the sender (request) or the target (reply) */
 	bool has_mac;
 	bool solicited;
 	bool override;

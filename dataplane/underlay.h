@@ -23,6 +23,9 @@ void underlay_changed(struct gateway *gw);
 /* From the main loop: does what underlay_changed() asked for. */
 void underlay_poll(struct gateway *gw);
 
+/* Before anything else here: opens the netlink mirror. Negative errno, logged. */
+int underlay_start(struct gateway *gw);
+
 /* Start or stop mirroring the host's device of an underlay attachment. */
 int underlay_watch(struct gateway *gw, const struct abi_attachment *attachment);
 void underlay_unwatch(struct gateway *gw, uint32_t attachment);

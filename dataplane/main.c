@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * kaido-dataplane: sets up what the options say, starts the workers, runs the main lcore's loop, and
+ * takes everything down again in reverse.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <rte_malloc.h>
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+
+#include "control_loop.h"
+#include "eal.h"
+#include "gateway.h"
+#include "host_mirror.h"
+#include "log.h"
+#include "neighbour.h"
+#include "options.h"
+#include "privileges.h"
+#include "reclaim.h"
+#include "southbound.h"
+#include "trace.h"
+#include "underlay.h"
+#include "worker.h"
+#include "xdp/steer_clear.h"
+#include "xdp/steer_stats.h"
+
+#define RING_SIZE  4096 /* packets between workers and the main lcore, each way */
+#define MBUF_CACHE 256
+
+struct process {
+	struct options options;
+	struct gateway gw;
+	struct port port[PORTS_MAX];
+	struct worker *worker[WORKERS_MAX];
+	uint32_t tx_lock[PORTS_MAX][WORKERS_MAX]; /* one per queue of a port that is shared */
+	struct rte_ring *to_main;
+	struct southbound *southbound;
+	uint8_t go;
+	uint8_t stop;
+	int signals;
+};
+
+static int process_memory(struct process *p)
+{
+	const struct options *o = &p->options;
+	struct gateway *gw = &p->gw;
+
+	/* A descriptor travels with an mbuf between threads. */
+	gw->pool = rte_pktmbuf_pool_create("packets", o->mbufs, MBUF_CACHE,
+					   RTE_ALIGN(sizeof(struct packet), RTE_MBUF_PRIV_ALIGN),
+					   (uint16_t)(o->mbuf_size + RTE_PKTMBUF_HEADROOM),
+					   (int)rte_socket_id());
+	p->to_main = rte_ring_create("to_main", RING_SIZE, (int)rte_socket_id(), RING_F_SC_DEQ);
+	if (gw->pool == NULL || p->to_main == NULL) {
+		log_error("no memory for %u packet buffers: reserve hugepages, raise --memory or "
+			  "lower --mbufs",
+			  o->mbufs);
+		return -ENOMEM;
+	}
+	gw->tenant = calloc(o->size.max_tenants, sizeof(*gw->tenant));
+	gw->attachment = calloc(o->size.max_attachments, sizeof(*gw->attachment));
+	gw->tunnel = calloc(o->size.max_tunnels, sizeof(*gw->tunnel));
+	gw->sa = calloc(o->size.max_sas, sizeof(*gw->sa));
+	if (gw->tenant == NULL || gw->attachment == NULL || gw->tunnel == NULL || gw->sa == NULL)
+		return -ENOMEM;
+	gw->size = o->size;
+	return 0;
+}
+
+static int process_tables(struct process *p)
+{
+	const struct options *o = &p->options;
+	struct gateway *gw = &p->gw;
+	int err;
+
+	if (getrandom(&gw->boot, sizeof(gw->boot), 0) != sizeof(gw->boot))
+		return -EIO;
+	err = aead_engine_create(o->aead, o->isa, o->size.max_sas, &gw->aead);
+	if (err != 0) {
+		log_error("no AES-GCM: %s",
+			  err == -EBADMSG ? "the known-answer test failed; do not use this machine"
+			  : err == -ENOTSUP
+				  ? "this machine or build lacks what --aead or --isa ask for"
+				  : strerror(-err));
+		return err;
+	}
+	log_info("AES-GCM by %s, %zu bytes a key", aead_engine_name(gw->aead),
+		 aead_engine_key_size(gw->aead));
+	err = tables_create(&o->size, gw->aead, o->workers, &gw->tables);
+	if (err == 0)
+		err = stats_create(&o->size, 1 + o->workers, gw->boot, &gw->stats);
+	if (err == 0)
+		err = neighbours_create(gw, &gw->neighbours);
+	if (err == 0)
+		err = trace_create(&gw->trace);
+	if (err != 0) {
+		log_error("no memory for the tables: %s; lower the --max-* options",
+			  strerror(-err));
+		return err;
+	}
+	stats_set_tsc_hz(gw->stats, rte_get_tsc_hz());
+	gw->own = stats_writer(gw->stats, 0);
+	return 0;
+}
+
+static enum exception port_exception(const struct option_port *p)
+{
+	if (p->tap[0] != '\0')
+		return EXCEPTION_TAP;
+	if (strncmp(p->device, "net_af_", 7) == 0)
+		return EXCEPTION_SHARED;
+	return EXCEPTION_NONE;
+}
+
+static int process_port(struct process *p, const struct option_port *option, bool tap)
+{
+	struct gateway *gw = &p->gw;
+	struct port *port = &gw->port[gw->ports];
+	struct port_options how = {
+		.queues = tap ? 1 : (uint16_t)p->options.workers,
+		.mtu = tap ? 0 : p->options.mtu,
+		.rx_ring = p->options.ring,
+		.tx_ring = p->options.ring,
+		.promiscuous = p->options.promiscuous,
+	};
+	char name[ABI_NAME_LEN], device[64];
+	int err;
+
+	snprintf(name, sizeof(name), tap ? "%.26s-host" : "%s", option->name);
+	snprintf(device, sizeof(device), tap ? "net_tap_%s" : "%s",
+		 tap ? option->name : option->device);
+	err = port_open(port, name, device, &how, gw->pool);
+	if (err != 0)
+		return err;
+	port->index = (uint16_t)gw->ports++;
+	err = tables_add_port(gw->tables, port->index, port->mac);
+	if (err != 0)
+		return err;
+	gw->tables->port[port->index].exception = tap ? EXCEPTION_NONE : port_exception(option);
+	if (!tap && strncmp(option->device, "net_af_xdp", 10) == 0 &&
+	    steer_open(option->iface, &port->steer) != 0)
+		log_warn("port %s: the steering program's counters can't be read", name);
+	return 0;
+}
+
+static int process_ports(struct process *p)
+{
+	struct gateway *gw = &p->gw;
+
+	gw->port = p->port;
+	for (uint32_t i = 0; i < p->options.ports; i++) {
+		int err = process_port(p, &p->options.port[i], false);
+
+		if (err != 0)
+			return err;
+	}
+	for (uint32_t i = 0; i < p->options.ports; i++) {
+		struct rte_ether_addr mac;
+		int err;
+
+		if (p->options.port[i].tap[0] == '\0')
+			continue;
+		if (gw->ports == PORTS_MAX)
+			return -ENOSPC;
+		err = process_port(p, &p->options.port[i], true);
+		if (err != 0)
+			return err;
+		/* The host stack speaks with the port's own MAC address. */
+		memcpy(mac.addr_bytes, gw->port[i].mac, sizeof(gw->port[i].mac));
+		rte_eth_dev_default_mac_addr_set(gw->port[gw->ports - 1].dpdk_id, &mac);
+		gw->port[i].exception = (int32_t)gw->ports - 1;
+	}
+	return 0;
+}
+
+/* Queue q of a port belongs to worker q modulo workers; each worker can send on every port. */
+static void worker_queues(struct process *p, struct worker *w)
+{
+	for (uint32_t i = 0; i < p->options.ports; i++) {
+		const struct port *port = &p->gw.port[i];
+		uint16_t tx_queue = (uint16_t)(w->id % port->tx_queues);
+
+		for (uint16_t q = 0; q < port->rx_queues; q++) {
+			/* Ports with fewer queues than workers are spread over the workers. */
+			if ((q + (port->rx_queues < p->options.workers ? i : 0)) %
+				    p->options.workers !=
+			    w->id)
+				continue;
+			w->rx[w->rx_n++] = (struct worker_rx){ port->dpdk_id, q, (uint8_t)i };
+		}
+		w->tx[i] = (struct worker_tx){
+			.dpdk_id = port->dpdk_id,
+			.queue = tx_queue,
+			.lock = port->tx_queues < p->options.workers ? &p->tx_lock[i][tx_queue]
+								     : NULL,
+		};
+	}
+}
+
+static int process_workers(struct process *p)
+{
+	struct gateway *gw = &p->gw;
+
+	gw->worker = p->worker;
+	for (uint32_t i = 0; i < p->options.workers; i++) {
+		unsigned int socket = rte_lcore_to_socket_id(i + 1);
+		struct worker *w = rte_zmalloc_socket("worker", sizeof(*w), 64, (int)socket);
+		char name[RTE_RING_NAMESIZE];
+
+		if (w == NULL)
+			return -ENOMEM;
+		p->worker[i] = w;
+		gw->workers++;
+		snprintf(name, sizeof(name), "inbox_%u", i);
+		w->inbox = rte_ring_create(name, RING_SIZE, (int)socket,
+					   RING_F_SP_ENQ | RING_F_SC_DEQ);
+		if (w->inbox == NULL)
+			return -ENOMEM;
+		w->tables = gw->tables;
+		w->stats = stats_writer(gw->stats, i + 1);
+		w->trace = gw->trace;
+		w->to_main = p->to_main;
+		w->id = i;
+		w->lcore = i + 1;
+		w->idle_sleep_us = p->options.idle_sleep_us;
+		w->account_stages = p->options.account_stages;
+		w->go = &p->go;
+		w->stop = &p->stop;
+		worker_queues(p, w);
+	}
+	return 0;
+}
+
+static int process_run(struct process *p)
+{
+	struct control_loop loop = {
+		.gw = &p->gw,
+		.southbound = p->southbound,
+		.from_workers = p->to_main,
+		.go = &p->go,
+		.signals = p->signals,
+	};
+	int err;
+
+	p->go = !p->options.hold;
+	for (uint32_t i = 0; i < p->options.workers; i++) {
+		err = rte_eal_remote_launch(worker_run, p->worker[i], i + 1);
+		if (err != 0)
+			return err;
+	}
+	log_info("ready: %u ports, %u workers, southbound socket %s", p->gw.ports, p->gw.workers,
+		 p->options.socket);
+	err = control_loop_run(&loop);
+	__atomic_store_n(&p->stop, 1, __ATOMIC_RELEASE);
+	rte_eal_mp_wait_lcore();
+	return err;
+}
+
+static void ring_free(struct rte_ring *ring)
+{
+	void *m;
+
+	while (ring != NULL && rte_ring_dequeue(ring, &m) == 0)
+		rte_pktmbuf_free(m);
+	rte_ring_free(ring);
+}
+
+/* Everything may be missing: it takes down what a failed start left, too. */
+static void process_end(struct process *p)
+{
+	struct gateway *gw = &p->gw;
+
+	southbound_destroy(p->southbound);
+	host_mirror_destroy(gw->mirror);
+	for (uint32_t i = 0; i < gw->ports; i++)
+		port_close(&gw->port[i]);
+	for (uint32_t i = 0; i < gw->workers; i++) {
+		ring_free(p->worker[i]->inbox);
+		rte_free(p->worker[i]);
+	}
+	ring_free(p->to_main);
+	if (gw->tables != NULL)
+		reclaim_wait(gw->tables->reclaim);
+	neighbours_destroy(gw->neighbours);
+	tables_destroy(gw->tables);
+	trace_destroy(gw->trace);
+	stats_destroy(gw->stats);
+	aead_engine_destroy(gw->aead);
+	rte_mempool_free(gw->pool);
+	free(gw->tenant);
+	free(gw->attachment);
+	free(gw->tunnel);
+	free(gw->sa);
+	rte_eal_cleanup();
+}
+
+/* Keys must not be found in a core file, and much memory is locked. */
+static void process_limits(void)
+{
+	const struct rlimit none = { 0, 0 }, all = { RLIM_INFINITY, RLIM_INFINITY };
+
+	prctl(PR_SET_DUMPABLE, 0);
+	setrlimit(RLIMIT_CORE, &none);
+	setrlimit(RLIMIT_MEMLOCK, &all);
+}
+
+static int process_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	signal(SIGPIPE, SIG_IGN);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
+		return -errno;
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static void process_clear_xdp(const struct options *o)
+{
+	for (uint32_t i = 0; i < o->ports; i++) {
+		int err;
+
+		if (strncmp(o->port[i].device, "net_af_xdp", 10) != 0)
+			continue;
+		err = steer_clear(o->port[i].iface);
+		if (err != 0)
+			log_warn("port %s: %s: %s", o->port[i].name, o->port[i].iface,
+				 err == -EBUSY    ? "another process has an AF_XDP socket on it"
+				 : err == -EEXIST ? "an XDP program of someone else is attached"
+						  : strerror(-err));
+	}
+}
+
+static int process_start(struct process *p)
+{
+	int err;
+
+	process_clear_xdp(&p->options);
+	err = eal_start(&p->options);
+	if (err == 0)
+		err = process_memory(p);
+	if (err == 0)
+		err = process_tables(p);
+	if (err == 0)
+		err = process_ports(p);
+	if (err == 0)
+		err = process_workers(p);
+	if (err == 0)
+		err = underlay_start(&p->gw);
+	if (err == 0)
+		err = southbound_create(&p->gw, p->options.socket, &p->southbound);
+	if (err == 0)
+		err = privileges_drop(p->options.user);
+	return err;
+}
+
+int main(int argc, char **argv)
+{
+	struct process *p = calloc(1, sizeof(*p));
+	int err;
+
+	if (p == NULL)
+		return EXIT_FAILURE;
+	err = options_parse(argc, argv, &p->options);
+	if (err != 0) {
+		free(p);
+		return err > 0 ? EXIT_SUCCESS : 2;
+	}
+	process_limits();
+	p->signals = process_signals();
+	err = p->signals < 0 ? p->signals : process_start(p);
+	if (err == 0)
+		err = process_run(p);
+	if (err != 0)
+		log_error("stopped: %s", strerror(-err));
+	process_end(p);
+	free(p);
+	return err == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

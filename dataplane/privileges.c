@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "privileges.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#include <cap-ng.h>
+
+#include "log.h"
+
+int privileges_drop(const char *user)
+{
+	const struct passwd *pw = NULL;
+	bool net_admin, privileged;
+	int err;
+
+	if (user != NULL) {
+		pw = getpwnam(user);
+		if (pw == NULL) {
+			log_error("--user: there is no user \"%s\"", user);
+			return -ENOENT;
+		}
+	}
+	capng_get_caps_process();
+	net_admin = capng_have_capability(CAPNG_PERMITTED, CAP_NET_ADMIN) != 0;
+	privileged = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) != 0;
+	capng_clear(CAPNG_SELECT_BOTH);
+	if (net_admin)
+		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_ADMIN);
+	if (pw != NULL)
+		err = capng_change_id((int)pw->pw_uid, (int)pw->pw_gid,
+				      CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING);
+	else
+		err = capng_apply(privileged ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS);
+	if (err != 0) {
+		log_error("capabilities can't be dropped (%d): start as root, or leave --user out",
+			  err);
+		return -EPERM;
+	}
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	prctl(PR_SET_DUMPABLE, 0);
+	return 0;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the process gives up once it has its devices and sockets. */
+#ifndef KAIDO_PRIVILEGES_H
+#define KAIDO_PRIVILEGES_H
+
+/*
+ * Becomes `user` (NULL: stays who it is) and drops all capabilities but CAP_NET_ADMIN (asking the
+ * host to resolve a neighbour needs it), for good. Negative errno, logged.
+ */
+int privileges_drop(const char *user);
+
+#endif /* KAIDO_PRIVILEGES_H */

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "underlay.h"
+
+#include <errno.h>
+
+#include "gateway.h"
+#include "host_mirror.h"
+#include "log.h"
+#include "neighbour.h"
+#include "reclaim.h"
+#include "vrf.h"
+
+#define ESP_OVERHEAD 16 /* ICV; SPI, sequence number and IV are in the template */
+
+static enum ip_family family_of(const struct abi_address *a)
+{
+	return a->family == ABI_IPV6 ? IP_V6 : IP_V4;
+}
+
+static void adjacency_put(void *owner, uint64_t adjacency, uint64_t unused)
+{
+	neighbour_put(owner, (uint32_t)adjacency);
+}
+
+/* The next hop towards an address of the underlay, with a reference; 0: there is none. */
+static uint32_t underlay_next_hop(struct gateway *gw, const struct abi_address *remote)
+{
+	struct tables *t = gw->tables;
+	struct ip_addr addr = ip_load(family_of(remote), remote->addr);
+	uint32_t value = route_lookup(t->routes, &t->vrf[VRF_UNDERLAY], family_of(remote), addr);
+
+	switch (route_kind(value)) {
+	case ROUTE_KIND_ADJACENCY:
+		neighbour_hold(gw->neighbours, route_index(value));
+		return route_index(value);
+	case ROUTE_KIND_ONLINK:
+		return neighbour_get(gw->neighbours, route_index(value), family_of(remote), addr);
+	default:
+		return 0;
+	}
+}
+
+/* The largest inner packet: header, packet, trailer rounded up to 4 bytes, ICV. */
+static uint16_t underlay_inner_mtu(const struct gateway *gw, const struct abi_tunnel *tunnel,
+				   const struct sa_out *sa, uint32_t adjacency)
+{
+	uint32_t mtu = gw->tables->adjacency[adjacency].mtu;
+	uint32_t overhead = sa->header_len + ESP_OVERHEAD;
+
+	if (tunnel->mtu != 0 && tunnel->mtu < mtu)
+		mtu = tunnel->mtu;
+	if (mtu < overhead + 8)
+		return 0;
+	return (uint16_t)(((mtu - overhead) & ~3u) - 2);
+}
+
+void underlay_resolve_sa(struct gateway *gw, uint32_t sa_id)
+{
+	struct object_sa *object = &gw->sa[sa_id];
+	const struct abi_tunnel *tunnel = &gw->tunnel[object->record.tunnel].record;
+	struct sa_out *sa = &gw->tables->sa[sa_id].out;
+	uint32_t adjacency = underlay_next_hop(gw, &tunnel->remote), old = object->adjacency;
+	uint16_t mtu = adjacency != 0 ? underlay_inner_mtu(gw, tunnel, sa, adjacency) : 0;
+
+	__atomic_store_n(&sa->inner_mtu, mtu, __ATOMIC_RELAXED);
+	__atomic_store_n(&sa->adjacency, adjacency, __ATOMIC_RELEASE);
+	object->adjacency = adjacency;
+	if (old == adjacency && old != 0)
+		neighbour_put(gw->neighbours, old);
+	else if (old != 0)
+		reclaim_defer(gw->tables->reclaim, adjacency_put, gw->neighbours, old, 0);
+}
+
+void underlay_release_sa(struct gateway *gw, uint32_t sa_id)
+{
+	uint32_t old = gw->sa[sa_id].adjacency;
+
+	gw->sa[sa_id].adjacency = 0;
+	if (old != 0)
+		reclaim_defer(gw->tables->reclaim, adjacency_put, gw->neighbours, old, 0);
+}
+
+void underlay_changed(struct gateway *gw)
+{
+	gw->underlay_dirty = true;
+}
+
+void underlay_poll(struct gateway *gw)
+{
+	if (!gw->underlay_dirty)
+		return;
+	gw->underlay_dirty = false;
+	for (uint32_t id = 1; id < gw->size.max_sas; id++)
+		if (gw->sa[id].record.id != 0 && gw->sa[id].record.direction == ABI_SA_OUT)
+			underlay_resolve_sa(gw, id);
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "testbed.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <rte_eal.h>
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+
+#include "ip_header.h"
+#include "replay.h"
+
+#define TENANT 1
+
+static const uint8_t mac_tenant[6] = { 2, 0, 0, 0, 0, 0x10 };
+static const uint8_t mac_underlay[6] = { 2, 0, 0, 0, 0, 0x20 };
+static const uint8_t mac_host[6] = { 2, 0, 0, 0, 0, 0xaa };
+static const uint8_t mac_router[6] = { 2, 0, 0, 0, 0, 0xbb };
+
+void testbed_eal(void)
+{
+	char name[] = "test", huge[] = "--no-huge", pci[] = "--no-pci", shconf[] = "--no-shconf",
+	     lcore[] = "--lcores=0@0", memory[] = "-m", size[] = "256",
+	     telemetry[] = "--no-telemetry", level[] = "--log-level=4";
+	char *argv[] = { name, huge, pci, shconf, lcore, memory, size, telemetry, level, NULL };
+
+	assert_true(rte_eal_init(9, argv) >= 0);
+}
+
+static void bed_route(struct testbed *bed, uint32_t vrf, enum ip_family family, const char *bytes,
+		      uint8_t len, uint32_t value)
+{
+	uint32_t old;
+
+	assert_int_equal(route_set(bed->tables->routes, &bed->tables->vrf[vrf], family,
+				   ip_load(family, (const uint8_t *)bytes), len, value, &old),
+			 0);
+}
+
+static void bed_adjacency(struct testbed *bed, uint32_t i, uint16_t port, const uint8_t from[6],
+			  const uint8_t to[6], uint32_t attachment, uint32_t tenant)
+{
+	struct adjacency *a = &bed->tables->adjacency[i];
+
+	memcpy(a->header, to, 6);
+	memcpy(a->header + 6, from, 6);
+	a->header_len = 14;
+	a->port = port;
+	a->mtu = 1500;
+	a->attachment = attachment;
+	a->tenant = tenant;
+	a->state = ADJACENCY_COMPLETE;
+}
+
+static void bed_sa_out(struct testbed *bed, const struct aead_key *key, uint32_t flags)
+{
+	struct sa_out *sa = &bed->tables->sa[1].out;
+	uint8_t *h;
+
+	sa->header_len = (uint8_t)((flags & SA_OUTER_V6 ? 40 : 20) + (flags & SA_UDP ? 8 : 0) + 16);
+	h = sa->header + 64 - sa->header_len;
+	if (flags & SA_OUTER_V6) {
+		h[0] = 0x60;
+		h[6] = flags & SA_UDP ? 17 : 50;
+		h[7] = 64;
+		h[8] = h[24] = 0x20;
+		h[23] = 1;
+		h[39] = 2;
+		h += 40;
+	} else {
+		static const uint8_t ip[20] = { 0x45, 0, 0,   0, 0, 0, 0x40, 0, 64, 50,
+						0,    0, 192, 0, 2, 1, 192,  0, 2,  2 };
+
+		memcpy(h, ip, 20);
+		h[9] = flags & SA_UDP ? 17 : 50;
+		sa->checksum = checksum_fold(ipv4_checksum_sum(h, 20));
+		h += 20;
+	}
+	if (flags & SA_UDP) {
+		store_be16(h, 4500);
+		store_be16(h + 2, 4500);
+		h += 8;
+	}
+	sa->key = key;
+	sa->sequence = 1;
+	sa->sequence_limit = 1000000;
+	sa->spi = __builtin_bswap32(0x1001);
+	store32(h, sa->spi);
+	sa->tunnel = 1;
+	sa->tenant = TENANT;
+	sa->adjacency = BED_ADJ_UNDERLAY;
+	sa->inner_mtu = 1400;
+	sa->flags = (uint8_t)flags;
+}
+
+static void bed_sa_in(struct testbed *bed, const struct aead_key *key, uint32_t flags)
+{
+	struct sa_in *sa = &bed->tables->sa[2].in;
+
+	sa->key = key;
+	sa->replay = aligned_alloc(64, (replay_size(bed->replay_window) + 63) & ~63ul);
+	assert_non_null(sa->replay);
+	replay_init(sa->replay, bed->replay_window);
+	sa->spi = __builtin_bswap32(0x1001);
+	sa->tunnel = 1;
+	sa->tenant = TENANT;
+	sa->flags = (uint8_t)flags;
+	assert_int_equal(sad_add(bed->tables->sad, sa->spi, 2), 0);
+}
+
+struct testbed *testbed_create(uint32_t flags, uint32_t key_len, uint32_t window)
+{
+	static const uint8_t raw[AEAD_KEY_MAX] = { 1, 2, 3, 4, 5, 6, 7, 8, 9 };
+	static const uint8_t salt[4] = { 0xa, 0xb, 0xc, 0xd };
+	struct tables_size size = { 16, 16, 16, 16, 16, 64ull << 20 };
+	struct testbed *bed = calloc(1, sizeof(*bed));
+	struct aead_key *key;
+
+	assert_non_null(bed);
+	bed->replay_window = window;
+	assert_int_equal(aead_engine_create(AEAD_KIND_AUTO, AEAD_ISA_AUTO, 16, &bed->aead), 0);
+	assert_int_equal(tables_create(&size, bed->aead, 1, &bed->tables), 0);
+	assert_int_equal(stats_create(&size, 2, 1, &bed->stats), 0);
+	bed->pool = rte_pktmbuf_pool_create("bed", 511, 0, 64, 2048 + 128, 0);
+	bed->to_main = rte_ring_create("bed", 64, 0, 0);
+	bed->worker = aligned_alloc(64, sizeof(*bed->worker));
+	assert_true(bed->pool != NULL && bed->to_main != NULL && bed->worker != NULL);
+	memset(bed->worker, 0, sizeof(*bed->worker));
+	bed->worker->tables = bed->tables;
+	bed->worker->stats = stats_writer(bed->stats, 1);
+	bed->worker->to_main = bed->to_main;
+
+	assert_int_equal(tables_add_port(bed->tables, 0, mac_tenant), 0);
+	assert_int_equal(tables_add_port(bed->tables, 1, mac_underlay), 0);
+	bed->tables->port[0].vlan[0] = 1;
+	bed->tables->port[1].vlan[0] = 2;
+	bed->tables->attachment[1] = (struct attachment){ .tenant = TENANT, .mtu = 1500 };
+	bed->tables->attachment[2] = (struct attachment){ .port = 1, .mtu = 1500 };
+	bed_adjacency(bed, BED_ADJ_TENANT, 0, mac_tenant, mac_host, 1, TENANT);
+	bed_adjacency(bed, BED_ADJ_UNDERLAY, 1, mac_underlay, mac_router, 2, 0);
+
+	/* 10.1/16 and fd01::/16 through the tunnel, 10.0/16 and fd00::/16 on the attachment. */
+	bed_route(bed, TENANT, IP_V4, "\x0a\x01\0\0", 16, route_value(ROUTE_KIND_TUNNEL, 1));
+	bed_route(bed, TENANT, IP_V4, "\x0a\0\0\0", 16,
+		  route_value(ROUTE_KIND_ADJACENCY, BED_ADJ_TENANT));
+	bed_route(bed, TENANT, IP_V4, "\x0a\0\0\x01", 32, route_value(ROUTE_KIND_LOCAL, 1));
+	bed_route(bed, TENANT, IP_V6, "\xfd\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16,
+		  route_value(ROUTE_KIND_TUNNEL, 1));
+	bed_route(bed, TENANT, IP_V6, "\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16,
+		  route_value(ROUTE_KIND_ADJACENCY, BED_ADJ_TENANT));
+
+	assert_int_equal(aead_key_create(bed->aead, raw, key_len, salt, &key), 0);
+	bed_sa_out(bed, key, flags);
+	bed_sa_in(bed, key, flags);
+	bed->tables->tunnel[1] = (struct tunnel){ .sa_out = 1, .tenant = TENANT };
+	return bed;
+}
+
+void testbed_destroy(struct testbed *bed)
+{
+	void *m;
+
+	while (rte_ring_dequeue(bed->to_main, &m) == 0)
+		rte_pktmbuf_free(m);
+	assert_int_equal(rte_mempool_avail_count(bed->pool), 511); /* no buffer was lost */
+	free(bed->tables->sa[2].in.replay);
+	tables_destroy(bed->tables);
+	stats_destroy(bed->stats);
+	aead_engine_destroy(bed->aead);
+	rte_ring_free(bed->to_main);
+	rte_mempool_free(bed->pool);
+	free(bed->worker);
+	free(bed);
+}
+
+struct rte_mbuf *testbed_mbuf(struct testbed *bed, const void *frame, uint32_t len)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(bed->pool);
+
+	assert_non_null(m);
+	memcpy(rte_pktmbuf_append(m, (uint16_t)len), frame, len);
+	return m;
+}
+
+void testbed_walk(struct testbed *bed, uint8_t port, const void *frame, uint32_t len)
+{
+	struct rte_mbuf *m = testbed_mbuf(bed, frame, len);
+
+	worker_walk(bed->worker, port, &m, 1);
+}
+
+uint32_t testbed_out(struct testbed *bed, uint8_t port, struct rte_mbuf **mbufs)
+{
+	struct packet_list *out = &bed->worker->out[port];
+	uint32_t n = out->n;
+
+	for (uint32_t i = 0; i < n; i++)
+		mbufs[i] = out->p[i]->mbuf;
+	out->n = 0;
+	bed->worker->out_ports &= ~(1u << port);
+	host_burst(bed->worker);
+	drop_burst(bed->worker);
+	return n;
+}
+
+/* From the tenant's host to 10.1.0.10 or fd01::a; or, inside a tunnel, the other way round. */
+uint32_t testbed_frame(uint8_t *frame, enum ip_family family, uint16_t length, bool from_tenant)
+{
+	uint8_t *l3 = frame + 14;
+	uint8_t source = from_tenant ? 0 : 1, destination = from_tenant ? 1 : 0;
+
+	memcpy(frame, mac_tenant, 6);
+	memcpy(frame + 6, mac_host, 6);
+	store_be16(frame + 12, family == IP_V4 ? 0x0800 : 0x86dd);
+	for (uint32_t i = 0; i < length; i++)
+		l3[i] = (uint8_t)i;
+	if (family == IP_V4) {
+		static const uint8_t ip[20] = { 0x45, 0, 0,  0, 0, 0,  0,  0, 64, 17,
+						0,    0, 10, 0, 0, 10, 10, 0, 0,  10 };
+
+		memcpy(l3, ip, 20);
+		l3[13] = source;
+		l3[17] = destination;
+		store_be16(l3 + 2, length);
+		store16(l3 + 10, (uint16_t)~checksum_fold(ipv4_checksum_sum(l3, 20)));
+	} else {
+		memset(l3, 0, 40);
+		l3[0] = 0x60;
+		store_be16(l3 + 4, (uint16_t)(length - 40));
+		l3[6] = 17;
+		l3[7] = 64;
+		l3[8] = l3[24] = 0xfd;
+		l3[9] = source;
+		l3[25] = destination;
+		l3[23] = l3[39] = 10;
+	}
+	return 14u + length;
+}
+
+uint64_t testbed_drops(const struct testbed *bed, uint32_t tenant, enum drop_reason reason)
+{
+	return bed->worker->stats.tenant_drops[tenant].reason[reason];
+}
+
+void testbed_conserved(const struct testbed *bed, uint32_t tenant, uint64_t out)
+{
+	const struct counters_tenant *t = &bed->worker->stats.tenant[tenant];
+	uint64_t drops = 0;
+
+	for (uint32_t r = 0; r < COUNTERS_REASONS; r++)
+		drops += bed->worker->stats.tenant_drops[tenant].reason[r];
+	assert_int_equal(t->in_packets, out + t->local_packets + drops);
+}
