@@ -39,6 +39,9 @@ enum aead_status {
  * One operation. The nonce is salt (of the key) || iv. `iv` holds the 8 bytes as they stand on the
  * wire. `tag` is written by encrypt and compared (in constant time) by decrypt; it may directly
  * follow the data. A length of 0 is allowed. Buffers need no alignment and no slack behind them.
+ *
+ * The caller sees to it that no (key, iv) encrypts twice, that tag, and data unless len is 0, are
+ * not NULL, and that aad_len is 8 or 12: none of this is checked here.
  */
 struct aead_op {
 	const struct aead_key *key;
@@ -74,7 +77,7 @@ enum aead_isa {
  * Makes an engine with room for `max_keys` keys (virtual memory; pages are locked as they are first
  * used). Runs the known-answer test for 128, 192 and 256 bits first, encrypt and decrypt.
  * Errors: -ENOTSUP (kind not built in or instruction set missing), -EBADMSG (known-answer test
- * failed: do not run), -ENOMEM.
+ * failed: do not run), -EINVAL (no keys), -ENOMEM (none, or none may be locked).
  */
 int aead_engine_create(enum aead_kind kind, enum aead_isa isa, uint32_t max_keys,
 		       struct aead_engine **engine);
@@ -98,7 +101,10 @@ void aead_key_destroy(struct aead_engine *engine, struct aead_key *key);
 /* Bring the parts of a key that the first block needs towards the cache. */
 void aead_key_prefetch(const struct aead_key *key);
 
-/* Transform ops[0..n), n <= AEAD_BATCH_MAX. Return the number whose status is not AEAD_OK. */
+/*
+ * Transform ops[0..n), n <= AEAD_BATCH_MAX. Return the number whose status is not AEAD_OK; the
+ * others are good whatever that number is.
+ */
 uint32_t aead_encrypt(const struct aead_engine *engine, struct aead_op *ops, uint32_t n);
 uint32_t aead_decrypt(const struct aead_engine *engine, struct aead_op *ops, uint32_t n);
 

@@ -111,60 +111,57 @@ void aead_key_prefetch(const struct aead_key *key)
 		__builtin_prefetch(line + offset);
 }
 
-static int manager_isa(const IMB_MGR *mgr, enum aead_isa wanted, enum aead_isa *found)
-{
-	static const struct {
-		enum aead_isa isa;
-		uint64_t features;
-	} best_first[] = {
-		{ AEAD_ISA_AVX512, IMB_CPUFLAGS_AVX512 },
-		{ AEAD_ISA_AVX2, IMB_CPUFLAGS_AVX2 },
-		{ AEAD_ISA_AVX, IMB_CPUFLAGS_AVX },
-		{ AEAD_ISA_SSE, IMB_CPUFLAGS_SSE },
-	};
+static const struct isa_path {
+	enum aead_isa isa;
+	uint64_t features;
+	void (*init)(IMB_MGR *mgr);
+	const char *name;
+} isa_paths[] = {
+	/* Best first; a row with VAES names what init() then chooses by itself. */
+	{ AEAD_ISA_AVX512, IMB_CPUFLAGS_AVX512_T2, init_mb_mgr_avx512, "avx512+vaes" },
+	{ AEAD_ISA_AVX512, IMB_CPUFLAGS_AVX512, init_mb_mgr_avx512, "avx512" },
+	{ AEAD_ISA_AVX2, IMB_CPUFLAGS_AVX2, init_mb_mgr_avx2, "avx2" },
+#if IMB_VERSION_NUM < IMB_VERSION(2, 0, 0)
+	{ AEAD_ISA_AVX, IMB_CPUFLAGS_AVX, init_mb_mgr_avx, "avx" },
+#endif
+	{ AEAD_ISA_SSE, IMB_CPUFLAGS_SSE, init_mb_mgr_sse, "sse" },
+};
 
-	for (size_t i = 0; i < sizeof(best_first) / sizeof(best_first[0]); i++) {
-		if (wanted != AEAD_ISA_AUTO && wanted != best_first[i].isa)
-			continue;
-		if ((mgr->features & best_first[i].features) == best_first[i].features) {
-			*found = best_first[i].isa;
-			return 0;
-		}
+static const struct isa_path *isa_path_find(const IMB_MGR *mgr, enum aead_isa isa)
+{
+	for (size_t i = 0; i < sizeof(isa_paths) / sizeof(isa_paths[0]); i++) {
+		const struct isa_path *path = &isa_paths[i];
+
+		if ((isa == AEAD_ISA_AUTO || isa == path->isa) &&
+		    (mgr->features & path->features) == path->features)
+			return path;
 	}
-	return -ENOTSUP;
+	return NULL;
 }
 
-int ipsec_mb_manager_create(enum aead_isa isa, uint64_t flags, IMB_MGR **out)
+int ipsec_mb_manager_create(enum aead_isa isa, uint64_t flags, IMB_MGR **out, const char **name)
 {
+	const struct isa_path *path;
 	IMB_MGR *mgr;
 	int ret;
 
 	mgr = alloc_mb_mgr(flags);
 	if (mgr == NULL)
 		return -ENOMEM;
-	ret = manager_isa(mgr, isa, &isa);
-	if (ret < 0)
+	ret = -ENOTSUP;
+	path = isa_path_find(mgr, isa);
+	if (path == NULL)
+		goto free_manager;
+	path->init(mgr);
+	if (imb_get_errno(mgr) != 0)
 		goto free_manager;
 
-	if (isa == AEAD_ISA_AVX512)
-		init_mb_mgr_avx512(mgr);
-	else if (isa == AEAD_ISA_AVX2)
-		init_mb_mgr_avx2(mgr);
-	else if (isa == AEAD_ISA_AVX)
-		init_mb_mgr_avx(mgr);
-	else
-		init_mb_mgr_sse(mgr);
-
-	if (imb_get_errno(mgr) != 0) {
-		ret = -ENOTSUP;
-		goto free_manager;
-	}
+	ret = -EBADMSG;
 	if ((mgr->features & IMB_FEATURE_SELF_TEST) &&
-	    !(mgr->features & IMB_FEATURE_SELF_TEST_PASS)) {
-		ret = -EBADMSG;
+	    !(mgr->features & IMB_FEATURE_SELF_TEST_PASS))
 		goto free_manager;
-	}
 	*out = mgr;
+	*name = path->name;
 	return 0;
 
 free_manager:
@@ -172,29 +169,14 @@ free_manager:
 	return ret;
 }
 
-static const char *manager_isa_name(const IMB_MGR *mgr)
-{
-	switch (mgr->used_arch) {
-	case IMB_ARCH_AVX512:
-		return (mgr->features & IMB_CPUFLAGS_AVX512_T2) == IMB_CPUFLAGS_AVX512_T2
-			       ? "avx512+vaes"
-			       : "avx512";
-	case IMB_ARCH_AVX2:
-		return "avx2";
-	case IMB_ARCH_AVX:
-		return "avx";
-	default:
-		return "sse";
-	}
-}
-
 int ipsec_mb_open_flags(struct aead_engine *engine, enum aead_isa isa, uint64_t flags)
 {
 	struct ipsec_mb_kernels *kernels;
+	const char *name;
 	IMB_MGR *mgr;
 	int ret;
 
-	ret = ipsec_mb_manager_create(isa, flags, &mgr);
+	ret = ipsec_mb_manager_create(isa, flags, &mgr, &name);
 	if (ret < 0)
 		return ret;
 	kernels = malloc(sizeof(*kernels));
@@ -202,7 +184,7 @@ int ipsec_mb_open_flags(struct aead_engine *engine, enum aead_isa isa, uint64_t 
 		ret = -ENOMEM;
 		goto free_manager;
 	}
-	/* The kernels keep no state in the manager, whose 300 kB of job queues are not needed. */
+	/* The kernels keep no state in the manager, whose 200 kB of job queues are not needed. */
 	*kernels = (struct ipsec_mb_kernels){
 		.encrypt = { mgr->gcm128_enc, mgr->gcm192_enc, mgr->gcm256_enc },
 		.decrypt = { mgr->gcm128_dec, mgr->gcm192_dec, mgr->gcm256_dec },
@@ -216,8 +198,7 @@ int ipsec_mb_open_flags(struct aead_engine *engine, enum aead_isa isa, uint64_t 
 		.close = free,
 	};
 	engine->state = kernels;
-	snprintf(engine->name, sizeof(engine->name), "ipsec-mb %s %s", imb_get_version_str(),
-		 manager_isa_name(mgr));
+	snprintf(engine->name, sizeof(engine->name), "ipsec-mb %s %s", imb_get_version_str(), name);
 
 free_manager:
 	free_mb_mgr(mgr);

@@ -28,10 +28,10 @@ struct ipsec_mb_kernels {
 
 /*
  * A manager set up for one instruction set; the caller frees it with free_mb_mgr(). `flags` are
- * IPsec-MB's own (IMB_FLAG_...), 0 for all that the CPU has.
+ * IPsec-MB's own (IMB_FLAG_...), 0 for all that the CPU has. `name` is static: "avx2", for one.
  * Errors: -ENOTSUP, -EBADMSG (the library's own self-test failed), -ENOMEM.
  */
-int ipsec_mb_manager_create(enum aead_isa isa, uint64_t flags, IMB_MGR **out);
+int ipsec_mb_manager_create(enum aead_isa isa, uint64_t flags, IMB_MGR **out, const char **name);
 
 /* As aead_ipsec_mb_open(), with flags. */
 int ipsec_mb_open_flags(struct aead_engine *engine, enum aead_isa isa, uint64_t flags);

@@ -26,10 +26,15 @@ static size_t slot_stride(size_t slot_size)
 	return (round_up(slot_size, KEY_ARENA_ALIGN) / KEY_ARENA_ALIGN | 1) * KEY_ARENA_ALIGN;
 }
 
+static size_t bitmap_words(uint32_t slots)
+{
+	return ((size_t)slots + WORD_BITS - 1) / WORD_BITS;
+}
+
 int key_arena_init(struct key_arena *arena, size_t slot_size, uint32_t slots)
 {
 	size_t stride = slot_stride(slot_size);
-	size_t words = ((size_t)slots + WORD_BITS - 1) / WORD_BITS;
+	size_t words = bitmap_words(slots);
 	int ret;
 
 	memset(arena, 0, sizeof(*arena));
@@ -82,25 +87,25 @@ static int key_arena_grow(struct key_arena *arena, size_t end)
 
 int key_arena_get(struct key_arena *arena, void **slot)
 {
-	uint32_t words = (arena->slots + WORD_BITS - 1) / WORD_BITS;
-	uint32_t word = arena->first_word;
-	uint32_t index;
+	size_t words = bitmap_words(arena->slots);
+	size_t word = arena->first_word;
+	size_t index;
 	int ret;
 
 	while (word < words && arena->used[word] == UINT64_MAX)
 		word++;
-	arena->first_word = word;
+	arena->first_word = (uint32_t)word;
 	if (word == words)
 		return -ENOSPC;
 
-	index = word * WORD_BITS + (uint32_t)__builtin_ctzll(~arena->used[word]);
-	ret = key_arena_grow(arena, (size_t)(index + 1) * arena->slot_size);
+	index = word * WORD_BITS + (size_t)__builtin_ctzll(~arena->used[word]);
+	ret = key_arena_grow(arena, (index + 1) * arena->slot_size);
 	if (ret < 0)
 		return ret;
 
 	arena->used[word] |= UINT64_C(1) << index % WORD_BITS;
 	arena->in_use++;
-	*slot = arena->base + (size_t)index * arena->slot_size;
+	*slot = arena->base + index * arena->slot_size;
 	return 0;
 }
 

@@ -27,6 +27,7 @@ static_assert(sizeof(ipsec_mb_paths) / sizeof(ipsec_mb_paths[0]) + 1 == TEST_ENG
 static int ipsec_mb_start(struct test_engine *out, enum aead_isa isa, uint64_t flags)
 {
 	struct aead_engine *engine = calloc(1, sizeof(*engine));
+	const char *name;
 	int ret;
 
 	assert_non_null(engine);
@@ -36,7 +37,7 @@ static int ipsec_mb_start(struct test_engine *out, enum aead_isa isa, uint64_t f
 		return ret;
 	}
 	assert_int_equal(aead_engine_start(engine, TEST_ENGINE_KEYS), 0);
-	assert_int_equal(ipsec_mb_manager_create(isa, flags, &out->mgr), 0);
+	assert_int_equal(ipsec_mb_manager_create(isa, flags, &out->mgr, &name), 0);
 	out->engine = engine;
 	return 0;
 }
@@ -53,7 +54,8 @@ size_t test_engines_open(struct test_engine engines[TEST_ENGINES_MAX])
 		if (ret == 0)
 			printf("engine: %s\n", aead_engine_name(engines[n++].engine));
 		else if (ret == -ENOTSUP)
-			printf("engine: this CPU lacks ipsec-mb %s\n", ipsec_mb_paths[i].name);
+			printf("engine: CPU or library lacks ipsec-mb %s\n",
+			       ipsec_mb_paths[i].name);
 		else
 			fail_msg("ipsec-mb %s: %s", ipsec_mb_paths[i].name, strerror(-ret));
 	}
