@@ -13,8 +13,8 @@
 /* What one call leaves behind on the stack and must not stay there. */
 struct gcm_scratch {
 	_Alignas(16) uint8_t nonce[16];
-	_Alignas(16)
-		uint8_t tag[AEAD_TAG_LEN]; /* of a forged packet: what its sender wants to know */
+	/* Of a forged packet it is what the forger wants to know. */
+	_Alignas(16) uint8_t tag[AEAD_TAG_LEN];
 	struct gcm_context_data context;
 };
 
@@ -97,8 +97,8 @@ static void ipsec_mb_key_expand(const void *state, enum aead_variant variant, co
 
 /*
  * The round keys stand at the start of a key. The powers of H that a short packet needs stand at
- * the end of the schedule for the VAES kernels, beside the salt; for the others they stand behind
- * the round keys, and their neighbours bring them in. OpenSSL's smaller keys are covered, too.
+ * the end of the schedule for the VAES kernels, beside the salt; for the slower ones they follow the
+ * round keys and are fetched in part. What lies behind OpenSSL's smaller keys does no harm.
  */
 void aead_key_prefetch(const struct aead_key *key)
 {

@@ -197,6 +197,20 @@ static void known_answer_test_finds_faults(void **state)
 	aead_engine_destroy(engine);
 }
 
+/* A faulty engine is not handed out, and nothing of it stays. */
+static void a_faulty_engine_does_not_start(void **state)
+{
+	struct aead_engine engine = { 0 };
+
+	assert_int_equal(aead_ipsec_mb_open(&engine, AEAD_ISA_AUTO), 0);
+	genuine = engine.impl;
+	engine.impl.encrypt = encrypt_wrong_tag;
+	assert_int_equal(aead_engine_start(&engine, 10), -EBADMSG);
+	assert_null(engine.arena.base);
+	assert_null(engine.arena.used);
+	engine.impl.close(engine.state);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -206,6 +220,7 @@ int main(void)
 		cmocka_unit_test(key_lengths_other_than_aes_are_refused),
 		cmocka_unit_test(no_keys_is_refused),
 		cmocka_unit_test(known_answer_test_finds_faults),
+		cmocka_unit_test(a_faulty_engine_does_not_start),
 	};
 
 	return cmocka_run_group_tests_name("crypto engine", tests, NULL, NULL);
