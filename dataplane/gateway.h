@@ -24,7 +24,7 @@ struct worker;
 /* Control side of an SA. The record's key and salt are wiped once the key is expanded. */
 struct object_sa {
 	struct abi_sa record; /* id 0: free */
-	uint32_t next;        /* outbound: the next older one of the tunnel; 0: none */
+	uint32_t next;        /* the next older one of its tunnel and direction; 0: none */
 	uint32_t adjacency;   /* outbound: the reference that underlay.c holds; 0: none */
 };
 
@@ -32,7 +32,8 @@ struct object_tunnel {
 	struct abi_tunnel record; /* id 0: free */
 	uint32_t sas_in;
 	uint32_t sas_out;
-	uint32_t newest_out; /* head of the list over object_sa.next: the one that sends */
+	uint32_t newest_in;  /* heads of the lists over object_sa.next; */
+	uint32_t newest_out; /* of the outbound ones this one sends */
 	uint32_t routes;     /* that point here */
 };
 
@@ -40,12 +41,14 @@ struct object_tenant {
 	struct abi_tenant record; /* id 0: free */
 	uint32_t attachments;
 	uint32_t tunnels;
-	uint32_t routes; /* that were set */
+	uint32_t routes;           /* that were set */
+	uint32_t first_attachment; /* head of the list over object_attachment.next */
 };
 
 struct object_attachment {
 	struct abi_attachment record; /* id 0: free */
 	uint32_t routes;              /* GATEWAY routes that go by it */
+	uint32_t next;                /* another one of its tenant, 0: none */
 };
 
 struct gateway {

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "apply_internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "reclaim.h"
+#include "tables.h"
+
+#define JOURNAL_FIRST 64u
+
+static const struct apply_type types[] = {
+	[ABI_TENANT_SET] = { sizeof(struct abi_tenant), check_tenant, tenant_set, tenant_undo,
+			     NULL },
+	[ABI_TENANT_DELETE] = { sizeof(struct abi_id), check_id, tenant_delete, tenant_undo, NULL },
+	[ABI_ATTACHMENT_SET] = { sizeof(struct abi_attachment), check_attachment, attachment_set,
+				 attachment_undo, attachment_commit },
+	[ABI_ATTACHMENT_DELETE] = { sizeof(struct abi_id), check_id, attachment_delete,
+				    attachment_undo, attachment_commit },
+	[ABI_TUNNEL_SET] = { sizeof(struct abi_tunnel), check_tunnel, tunnel_set, tunnel_undo,
+			     NULL },
+	[ABI_TUNNEL_DELETE] = { sizeof(struct abi_id), check_id, tunnel_delete, tunnel_undo, NULL },
+	[ABI_SA_SET] = { sizeof(struct abi_sa), check_sa, sa_set, sa_undo, sa_commit },
+	[ABI_SA_DELETE] = { sizeof(struct abi_id), check_id, sa_delete, sa_undo, sa_commit },
+	[ABI_SA_LEASE] = { sizeof(struct abi_sa_lease), check_lease, sa_lease, sa_undo, sa_commit },
+	[ABI_ROUTE_SET] = { sizeof(struct abi_route), check_route, route_set_record, route_undo,
+			    NULL },
+	[ABI_ROUTE_DELETE] = { sizeof(struct abi_route), check_route_delete, route_delete_record,
+			       route_undo, NULL },
+	[ABI_NEIGHBOUR_SET] = { sizeof(struct abi_neighbour), check_neighbour, neighbour_set,
+				neighbour_undo, NULL },
+	[ABI_NEIGHBOUR_DELETE] = { sizeof(struct abi_neighbour), check_neighbour_delete,
+				   neighbour_delete, neighbour_undo, NULL },
+};
+
+static const struct apply_type *type_find(uint16_t type)
+{
+	if (type >= sizeof(types) / sizeof(types[0]) || types[type].size == 0)
+		return NULL;
+	return &types[type];
+}
+
+int refuse(struct answer *answer, int error, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	if (answer->size > 0)
+		vsnprintf(answer->text, answer->size, fmt, args);
+	va_end(args);
+	return error;
+}
+
+/* Runs after a grace period, in the order of the tickets. */
+static void ticket_pass(void *owner, uint64_t ticket, uint64_t unused)
+{
+	struct apply *a = owner;
+
+	a->passed = ticket;
+}
+
+void id_release(struct apply *a, enum stats_kind kind, uint32_t id)
+{
+	uint64_t ticket = ++a->issued;
+
+	a->ticket[kind][id] = ticket;
+	reclaim_defer(a->gw->tables->reclaim, ticket_pass, a, ticket, 0);
+}
+
+int id_take(struct apply *a, enum stats_kind kind, uint32_t id, struct undo *undo)
+{
+	struct gateway *gw = a->gw;
+	uint64_t ticket = a->ticket[kind][id];
+
+	if (ticket > a->passed)
+		reclaim_wait(gw->tables->reclaim);
+	if (ticket > a->begun) {
+		undo->rows = stats_keep(gw->stats, kind, id);
+		if (undo->rows == NULL)
+			return -ENOMEM;
+		if (kind == STATS_SA) {
+			undo->slot = malloc(sizeof(*undo->slot));
+			if (undo->slot == NULL) {
+				free(undo->rows);
+				return -ENOMEM;
+			}
+			*undo->slot = gw->tables->sa[id];
+		}
+	}
+	switch (kind) {
+	case STATS_TENANT:
+		stats_reset_tenant(gw->stats, id);
+		break;
+	case STATS_ATTACHMENT:
+		stats_reset_attachment(gw->stats, id);
+		break;
+	case STATS_TUNNEL:
+		stats_reset_tunnel(gw->stats, id);
+		break;
+	case STATS_SA:
+		stats_reset_sa(gw->stats, id);
+		break;
+	}
+	return 0;
+}
+
+void id_give_back(struct apply *a, enum stats_kind kind, uint32_t id, struct undo *undo)
+{
+	id_release(a, kind, id);
+	if (undo->rows == NULL)
+		return;
+	reclaim_wait(a->gw->tables->reclaim);
+	stats_put_back(a->gw->stats, kind, id, undo->rows);
+	if (undo->slot != NULL)
+		a->gw->tables->sa[id] = *undo->slot;
+}
+
+static int objects_create(struct apply *a)
+{
+	struct gateway *gw = a->gw;
+	const uint32_t max[KINDS] = { [STATS_TENANT] = gw->size.max_tenants,
+				      [STATS_ATTACHMENT] = gw->size.max_attachments,
+				      [STATS_TUNNEL] = gw->size.max_tunnels,
+				      [STATS_SA] = gw->size.max_sas };
+
+	for (uint32_t kind = 0; kind < KINDS; kind++) {
+		a->ticket[kind] = calloc(max[kind], sizeof(*a->ticket[kind]));
+		if (a->ticket[kind] == NULL)
+			return -ENOMEM;
+	}
+	a->permanent = calloc(gw->size.max_attachments, sizeof(struct permanents *));
+	a->rebuilding = calloc(gw->size.max_tunnels, sizeof(*a->rebuilding));
+	gw->tenant = calloc(gw->size.max_tenants, sizeof(*gw->tenant));
+	gw->attachment = calloc(gw->size.max_attachments, sizeof(*gw->attachment));
+	gw->tunnel = calloc(gw->size.max_tunnels, sizeof(*gw->tunnel));
+	gw->sa = calloc(gw->size.max_sas, sizeof(*gw->sa));
+	if (a->permanent == NULL || a->rebuilding == NULL || gw->tenant == NULL ||
+	    gw->attachment == NULL || gw->tunnel == NULL || gw->sa == NULL)
+		return -ENOMEM;
+	return 0;
+}
+
+int apply_create(struct gateway *gw, struct apply **out)
+{
+	struct apply *a = calloc(1, sizeof(*a));
+
+	if (a == NULL)
+		return -ENOMEM;
+	a->gw = gw;
+	if (objects_create(a) != 0) {
+		apply_destroy(a);
+		return -ENOMEM;
+	}
+	*out = a;
+	return 0;
+}
+
+static void objects_destroy(struct apply *a)
+{
+	struct gateway *gw = a->gw;
+
+	for (uint32_t kind = 0; kind < KINDS; kind++)
+		free(a->ticket[kind]);
+	for (uint32_t i = 0; a->permanent != NULL && i < gw->size.max_attachments; i++)
+		free(a->permanent[i]);
+	free(a->permanent);
+	free(a->rebuilding);
+	free(gw->tenant);
+	free(gw->attachment);
+	free(gw->tunnel);
+	free(gw->sa);
+	gw->tenant = NULL;
+	gw->attachment = NULL;
+	gw->tunnel = NULL;
+	gw->sa = NULL;
+}
+
+void apply_destroy(struct apply *a)
+{
+	if (a == NULL)
+		return;
+	apply_rollback(a);
+	/* What waits there points to this structure. */
+	reclaim_wait(a->gw->tables->reclaim);
+	if (a->gw->sa != NULL)
+		sa_destroy_all(a);
+	objects_destroy(a);
+	free(a->journal);
+	free(a);
+}
+
+size_t apply_record_size(uint16_t type)
+{
+	const struct apply_type *t = type_find(type);
+
+	return t != NULL ? t->size : 0;
+}
+
+int apply_check(const struct apply *a, uint16_t type, const void *record, char *text, size_t size)
+{
+	const struct apply_type *t = type_find(type);
+	struct answer answer = { text, size };
+
+	if (t == NULL)
+		return refuse(&answer, -EPROTO, "message type %u changes nothing", type);
+	return t->check(a->gw, record, &answer);
+}
+
+/* Room for one more entry, zeroed, before anything is changed. */
+static struct undo *journal_reserve(struct apply *a)
+{
+	uint32_t capacity = a->capacity != 0 ? a->capacity * 2 : JOURNAL_FIRST;
+	struct undo *journal = a->journal;
+
+	if (a->entries == a->capacity) {
+		if (capacity < a->capacity)
+			return NULL;
+		journal = reallocarray(a->journal, capacity, sizeof(*journal));
+		if (journal == NULL)
+			return NULL;
+		a->journal = journal;
+		a->capacity = capacity;
+	}
+	memset(&journal[a->entries], 0, sizeof(*journal));
+	return &journal[a->entries];
+}
+
+int apply_record(struct apply *a, uint16_t type, const void *record, char *text, size_t size)
+{
+	int error = apply_check(a, type, record, text, size);
+	struct answer answer = { text, size };
+	struct undo *undo;
+
+	if (error != 0)
+		return error;
+	undo = journal_reserve(a);
+	if (undo == NULL)
+		return refuse(&answer, -ENOMEM, "no memory to record the change");
+	undo->type = type_find(type);
+	error = undo->type->apply(a, record, undo, &answer);
+	if (error == 0)
+		a->entries++;
+	return error;
+}
+
+/* The journal's memory is given back when a large transaction is over. */
+static void journal_end(struct apply *a)
+{
+	for (uint32_t i = 0; i < a->entries; i++) {
+		free(a->journal[i].rows);
+		free(a->journal[i].slot);
+	}
+	free(a->journal);
+	a->journal = NULL;
+	a->entries = 0;
+	a->capacity = 0;
+	a->begun = a->issued;
+	reclaim_poll(a->gw->tables->reclaim);
+}
+
+void apply_commit(struct apply *a)
+{
+	for (uint32_t i = 0; i < a->entries; i++)
+		if (a->journal[i].type->commit != NULL)
+			a->journal[i].type->commit(a, &a->journal[i]);
+	journal_end(a);
+}
+
+void apply_rollback(struct apply *a)
+{
+	for (uint32_t i = a->entries; i-- > 0;)
+		a->journal[i].type->undo(a, &a->journal[i]);
+	journal_end(a);
+}

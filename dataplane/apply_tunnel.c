@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Tunnels. Changing the ends of one that is in use: workers copy the header template of the
+ * outbound SA without a lock, so it can't be rewritten under them, and the SA can't be doubled,
+ * for its sequence number must exist once. So the tunnel stops sending (packets are dropped as
+ * no_sa), and after a grace period, without anybody waiting for it, the templates are rewritten and
+ * the newest SA sends again: a gap of the time between two quiescent states.
+ */
+#include "apply_internal.h"
+
+#include <string.h>
+
+#include "reclaim.h"
+#include "sa_template.h"
+#include "tables.h"
+#include "underlay.h"
+
+void tunnel_publish(struct apply *a, uint32_t id)
+{
+	uint32_t sa = a->rebuilding[id] == 0 ? a->gw->tunnel[id].newest_out : 0;
+
+	__atomic_store_n(&a->gw->tables->tunnel[id].sa_out, sa, __ATOMIC_RELEASE);
+}
+
+static bool same_ends(const struct abi_tunnel *x, const struct abi_tunnel *y)
+{
+	return memcmp(&x->local, &y->local, sizeof(x->local)) == 0 &&
+	       memcmp(&x->remote, &y->remote, sizeof(x->remote)) == 0 && x->flags == y->flags &&
+	       x->local_port == y->local_port && x->remote_port == y->remote_port;
+}
+
+/* After a grace period; the last of several that are under way does it. */
+static void rebuild(void *owner, uint64_t id, uint64_t unused)
+{
+	struct apply *a = owner;
+	struct gateway *gw = a->gw;
+
+	if (--a->rebuilding[id] != 0)
+		return;
+	for (uint32_t sa = gw->tunnel[id].newest_out; sa != 0; sa = gw->sa[sa].next) {
+		sa_template_build(&gw->tables->sa[sa].out, &gw->tunnel[id].record);
+		underlay_resolve_sa(gw, sa);
+	}
+	tunnel_publish(a, (uint32_t)id);
+}
+
+/* Inbound there is one byte to change, and a packet sees either. */
+static void inbound_update(struct gateway *gw, uint32_t id)
+{
+	bool udp = (gw->tunnel[id].record.flags & ABI_TUNNEL_UDP) != 0;
+
+	for (uint32_t sa = gw->tunnel[id].newest_in; sa != 0; sa = gw->sa[sa].next) {
+		uint8_t *flags = &gw->tables->sa[sa].in.flags;
+
+		__atomic_store_n(flags, (uint8_t)((*flags & ~SA_UDP) | (udp ? SA_UDP : 0)),
+				 __ATOMIC_RELAXED);
+	}
+}
+
+static void tunnel_switch(struct apply *a, const struct abi_tunnel *to)
+{
+	struct gateway *gw = a->gw;
+	struct object_tunnel *o = &gw->tunnel[to->id];
+	bool same = same_ends(&o->record, to);
+	uint32_t id = to->id;
+
+	o->record = *to;
+	if (same) {
+		/* The MTU may be another one. */
+		for (uint32_t sa = o->newest_out; sa != 0; sa = gw->sa[sa].next)
+			underlay_resolve_sa(gw, sa);
+		return;
+	}
+	inbound_update(gw, id);
+	a->rebuilding[id]++;
+	tunnel_publish(a, id);
+	reclaim_defer(gw->tables->reclaim, rebuild, a, id, 0);
+}
+
+int tunnel_set(struct apply *a, const void *record, struct undo *undo, struct answer *answer)
+{
+	const struct abi_tunnel *r = record;
+	struct gateway *gw = a->gw;
+	struct object_tunnel *o = &gw->tunnel[r->id];
+	struct object_tenant *tenant = tenant_find(gw, r->tenant, answer);
+
+	if (tenant == NULL)
+		return -ENOENT;
+	undo->id = r->id;
+	undo->tunnel = o->record;
+	if (o->record.id != 0) {
+		if (o->record.tenant != r->tenant)
+			return refuse(answer, -EEXIST,
+				      "tunnel %u belongs to tenant %u: take another id", r->id,
+				      o->record.tenant);
+		undo->did = DID_CHANGE;
+		tunnel_switch(a, r);
+		return 0;
+	}
+	undo->did = DID_ADD;
+	if (id_take(a, STATS_TUNNEL, r->id, undo) != 0)
+		return refuse(answer, -ENOMEM, "no memory for tunnel %u", r->id);
+	o->record = *r;
+	tenant->tunnels++;
+	gw->tables->tunnel[r->id].tenant = r->tenant;
+	return 0;
+}
+
+static void tunnel_remove(struct apply *a, uint32_t id)
+{
+	struct object_tunnel *o = &a->gw->tunnel[id];
+
+	a->gw->tenant[o->record.tenant].tunnels--;
+	o->record = (struct abi_tunnel){ 0 };
+}
+
+int tunnel_delete(struct apply *a, const void *record, struct undo *undo, struct answer *answer)
+{
+	uint32_t id = ((const struct abi_id *)record)->id;
+	struct gateway *gw = a->gw;
+	struct object_tunnel *o = id < gw->size.max_tunnels ? &gw->tunnel[id] : NULL;
+
+	if (o == NULL || o->record.id == 0)
+		return refuse(answer, -ENOENT, "there is no tunnel %u", id);
+	if (o->sas_in != 0 || o->sas_out != 0 || o->routes != 0)
+		return refuse(answer, -EBUSY,
+			      "tunnel %u still has %u SAs and %u routes: delete them first", id,
+			      o->sas_in + o->sas_out, o->routes);
+	undo->id = id;
+	undo->did = DID_REMOVE;
+	undo->tunnel = o->record;
+	tunnel_remove(a, id);
+	id_release(a, STATS_TUNNEL, id);
+	return 0;
+}
+
+void tunnel_undo(struct apply *a, struct undo *undo)
+{
+	struct gateway *gw = a->gw;
+
+	switch (undo->did) {
+	case DID_ADD:
+		tunnel_remove(a, undo->id);
+		id_give_back(a, STATS_TUNNEL, undo->id, undo);
+		break;
+	case DID_CHANGE:
+		tunnel_switch(a, &undo->tunnel);
+		break;
+	case DID_REMOVE:
+		gw->tunnel[undo->id].record = undo->tunnel;
+		gw->tenant[undo->tunnel.tenant].tunnels++;
+		gw->tables->tunnel[undo->id].tenant = undo->tunnel.tenant;
+		break;
+	}
+}
