@@ -117,7 +117,7 @@ void id_give_back(struct apply *a, enum stats_kind kind, uint32_t id, struct und
 		a->gw->tables->sa[id] = *undo->slot;
 }
 
-static int objects_create(struct apply *a)
+static int arrays_create(struct apply *a)
 {
 	struct gateway *gw = a->gw;
 	const uint32_t max[KINDS] = { [STATS_TENANT] = gw->size.max_tenants,
@@ -132,14 +132,17 @@ static int objects_create(struct apply *a)
 	}
 	a->permanent = calloc(gw->size.max_attachments, sizeof(struct permanents *));
 	a->rebuilding = calloc(gw->size.max_tunnels, sizeof(*a->rebuilding));
-	gw->tenant = calloc(gw->size.max_tenants, sizeof(*gw->tenant));
-	gw->attachment = calloc(gw->size.max_attachments, sizeof(*gw->attachment));
-	gw->tunnel = calloc(gw->size.max_tunnels, sizeof(*gw->tunnel));
-	gw->sa = calloc(gw->size.max_sas, sizeof(*gw->sa));
-	if (a->permanent == NULL || a->rebuilding == NULL || gw->tenant == NULL ||
-	    gw->attachment == NULL || gw->tunnel == NULL || gw->sa == NULL)
-		return -ENOMEM;
-	return 0;
+	return a->permanent != NULL && a->rebuilding != NULL ? 0 : -ENOMEM;
+}
+
+static void arrays_destroy(struct apply *a)
+{
+	for (uint32_t kind = 0; kind < KINDS; kind++)
+		free(a->ticket[kind]);
+	for (uint32_t i = 0; a->permanent != NULL && i < a->gw->size.max_attachments; i++)
+		free(a->permanent[i]);
+	free(a->permanent);
+	free(a->rebuilding);
 }
 
 int apply_create(struct gateway *gw, struct apply **out)
@@ -149,32 +152,13 @@ int apply_create(struct gateway *gw, struct apply **out)
 	if (a == NULL)
 		return -ENOMEM;
 	a->gw = gw;
-	if (objects_create(a) != 0) {
-		apply_destroy(a);
+	if (arrays_create(a) != 0) {
+		arrays_destroy(a);
+		free(a);
 		return -ENOMEM;
 	}
 	*out = a;
 	return 0;
-}
-
-static void objects_destroy(struct apply *a)
-{
-	struct gateway *gw = a->gw;
-
-	for (uint32_t kind = 0; kind < KINDS; kind++)
-		free(a->ticket[kind]);
-	for (uint32_t i = 0; a->permanent != NULL && i < gw->size.max_attachments; i++)
-		free(a->permanent[i]);
-	free(a->permanent);
-	free(a->rebuilding);
-	free(gw->tenant);
-	free(gw->attachment);
-	free(gw->tunnel);
-	free(gw->sa);
-	gw->tenant = NULL;
-	gw->attachment = NULL;
-	gw->tunnel = NULL;
-	gw->sa = NULL;
 }
 
 void apply_destroy(struct apply *a)
@@ -184,9 +168,8 @@ void apply_destroy(struct apply *a)
 	apply_rollback(a);
 	/* What waits there points to this structure. */
 	reclaim_wait(a->gw->tables->reclaim);
-	if (a->gw->sa != NULL)
-		sa_destroy_all(a);
-	objects_destroy(a);
+	sa_destroy_all(a);
+	arrays_destroy(a);
 	free(a->journal);
 	free(a);
 }

@@ -14,7 +14,9 @@
 struct gateway;
 struct apply;
 
+/* The gateway's tables, counters and arrays of objects are there, and outlive it. */
 int apply_create(struct gateway *gw, struct apply **out);
+/* Frees all keys and windows; no worker runs any more. */
 void apply_destroy(struct apply *a);
 
 /* Bytes of one record of a message type; 0: not a type that changes anything. */

@@ -80,6 +80,21 @@ static void adjacencies_resize(struct gateway *gw, uint32_t attachment, uint16_t
 			__atomic_store_n(&t->adjacency[i].mtu, mtu, __ATOMIC_RELAXED);
 }
 
+/* SAs that send by an underlay attachment let go of its adjacencies; they are resolved anew soon. */
+static void sas_release(struct gateway *gw, uint32_t attachment)
+{
+	struct tables *t = gw->tables;
+
+	for (uint32_t id = 1; id < gw->size.max_sas; id++) {
+		uint32_t adjacency = gw->sa[id].adjacency;
+
+		if (adjacency == 0 || t->adjacency[adjacency].attachment != attachment)
+			continue;
+		__atomic_store_n(&t->sa[id].out.adjacency, 0, __ATOMIC_RELEASE);
+		underlay_release_sa(gw, id);
+	}
+}
+
 /* Takes away what goes. A worker that still holds an adjacency of another place is waited for. */
 static void attachment_leave(struct apply *a, const struct abi_attachment *from,
 			     const struct abi_attachment *to)
@@ -89,10 +104,12 @@ static void attachment_leave(struct apply *a, const struct abi_attachment *from,
 
 	if (to == NULL || moves)
 		vlan_store(gw, from, 0);
-	if (moves)
-		reclaim_wait(gw->tables->reclaim);
 	if (from->netdev[0] != '\0' && (to == NULL || moves || !same_netdev(from, to)))
 		underlay_unwatch(gw, from->id);
+	if (from->tenant == 0 && (to == NULL || moves))
+		sas_release(gw, from->id);
+	if (moves)
+		reclaim_wait(gw->tables->reclaim);
 	if (forgets(from, to))
 		neighbour_flush(gw->neighbours, from->id);
 }

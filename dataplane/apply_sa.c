@@ -96,8 +96,10 @@ static int sa_publish(struct apply *a, const struct abi_sa *r, uint32_t newer)
 	o->next = *link;
 	*link = r->id;
 	++*list_count(gw, r);
-	if (r->direction == ABI_SA_OUT)
+	if (r->direction == ABI_SA_OUT) {
+		underlay_resolve_sa(gw, r->id);
 		tunnel_publish(a, r->tunnel);
+	}
 	return 0;
 }
 
@@ -115,10 +117,12 @@ static uint32_t sa_withdraw(struct apply *a, uint32_t id)
 	}
 	*link = gw->sa[id].next;
 	--*list_count(gw, &r);
-	if (r.direction == ABI_SA_IN)
+	if (r.direction == ABI_SA_IN) {
 		sad_delete(gw->tables->sad, r.spi);
-	else
+	} else {
 		tunnel_publish(a, r.tunnel);
+		underlay_release_sa(gw, id);
+	}
 	gw->sa[id] = (struct object_sa){ 0 };
 	return newer;
 }
@@ -209,9 +213,6 @@ static int sa_add(struct apply *a, const struct abi_sa *r, struct undo *undo, st
 		goto free_replay;
 	}
 	slot_fill(gw, r, key, replay);
-	gw->sa[r->id].record = record; /* underlay_resolve_sa() looks at it */
-	if (r->direction == ABI_SA_OUT)
-		underlay_resolve_sa(gw, r->id);
 	error = sa_publish(a, &record, 0);
 	if (error != 0) {
 		refuse(answer, error, "the table of SPIs is full");
@@ -220,7 +221,6 @@ static int sa_add(struct apply *a, const struct abi_sa *r, struct undo *undo, st
 	return 0;
 
 give_back:
-	gw->sa[r->id] = (struct object_sa){ 0 };
 	id_give_back(a, STATS_SA, r->id, undo);
 	free(undo->rows);
 	free(undo->slot);

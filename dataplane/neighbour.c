@@ -207,7 +207,8 @@ static void neighbour_route(struct neighbours *n, struct neighbour *e)
 	uint32_t tenant = t->attachment[e->attachment].tenant, old;
 	uint32_t value = route_value(ROUTE_KIND_ADJACENCY, (uint32_t)(e - n->entry));
 
-	if (e->routed || (e->family == IP_V6 && ipv6_is_link_local(e->addr)) ||
+	/* It may have been taken away since: an operator's route in its place came and went. */
+	if ((e->family == IP_V6 && ipv6_is_link_local(e->addr)) ||
 	    route_get(t->routes, &t->vrf[tenant], e->family, e->addr, ip_bits(e->family)) !=
 		    ROUTE_NONE)
 		return;
