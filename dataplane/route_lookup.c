@@ -20,32 +20,34 @@ struct descent {
 	const struct route_node *node;
 	uint64_t hi; /* the rest of the key */
 	uint64_t lo;
-	const struct route_node *best; /* that had a matching prefix last */
-	uint64_t match;                /* its matching prefixes */
+	/*
+	 * The last node with a matching prefix, and the stride there, 0: none yet. Nodes are aligned
+	 * to 32 bytes: twice the address has room for six bits.
+	 */
+	uint64_t best;
 };
 
 /*
- * One node down; false: this was the last. Without a branch, for what a packet's next node looks
- * like can't be predicted. `lead` is 1 at the root, where the key has its zero bit before it.
+ * One node down; false: this was the last. Without a branch, for what the next node of a packet
+ * looks like can't be predicted. `lead` is 1 at the root, where the key has its zero bit before it.
  */
 static inline bool descend(const struct route_pool *pool, struct descent *d, uint32_t lead)
 {
 	const struct route_node *node = d->node;
-	uint64_t key = d->hi >> lead;
-	bool here = (key ^ node->skip) >> 1 >> (63 - node->skip_bits) == 0;
-	uint32_t stride = (uint32_t)(key << node->skip_bits >> 58);
-	uint64_t match = here ? node->prefixes & prefixes_of[stride] : 0;
-	uint64_t upto = node->children << (63 - stride);
-	uint32_t shift = node->skip_bits + ROUTE_STRIDE - lead;
+	uint32_t shift = node->shift;
+	uint64_t stride = ((d->hi >> lead) ^ node->skip) >> shift;
+	uint64_t here = stride < 64;
+	uint64_t match = node->prefixes & prefixes_of[stride % 64] & -here;
+	uint64_t upto = node->children << (~stride & 63);
+	uint64_t found = ((uint64_t)(uintptr_t)node << 1) + stride;
 
-	d->best = match != 0 ? node : d->best;
-	d->match = match != 0 ? match : d->match;
-	d->hi = d->hi << shift | d->lo >> (64 - shift);
-	d->lo <<= shift;
-	/* Somewhere in the pool where there is no such child. */
+	d->best ^= (d->best ^ found) & -(uint64_t)(match != 0);
+	d->hi = d->hi << (64 - shift - lead) | d->lo >> (shift + lead);
+	d->lo <<= 64 - shift - lead;
+	/* Where there is no such child, some place that nothing reads. */
 	d->node = (const struct route_node *)route_unit(pool, node->base) +
 		  __builtin_popcountll(upto) - 1;
-	return here & (upto >> 63);
+	return here & upto >> 63;
 }
 
 static inline bool start(const struct route_pool *pool, struct descent *d,
@@ -54,19 +56,22 @@ static inline bool start(const struct route_pool *pool, struct descent *d,
 {
 	uint32_t root = __atomic_load_n(&table->root[family], __ATOMIC_ACQUIRE);
 
-	*d = (struct descent){
-		.node = route_unit(pool, root),
-		.hi = addr.hi,
-		.lo = addr.lo,
-	};
+	d->node = route_unit(pool, root);
+	d->hi = addr.hi;
+	d->lo = addr.lo;
+	d->best = 0;
 	return root != 0;
 }
 
 static inline uint32_t result(const struct route_pool *pool, const struct descent *d)
 {
-	if (d->match == 0)
+	const struct route_node *node = (const void *)(uintptr_t)(d->best >> 1 & ~31ull);
+	uint64_t match;
+
+	if (d->best == 0)
 		return ROUTE_NONE;
-	return *route_value(pool, d->best, 63 - (uint32_t)__builtin_clzll(d->match));
+	match = node->prefixes & prefixes_of[d->best % 64];
+	return *route_value(pool, node, 63 - (uint32_t)__builtin_clzll(match));
 }
 
 uint32_t route_lookup(const struct route_pool *pool, const struct route_table *table,
@@ -83,30 +88,38 @@ uint32_t route_lookup(const struct route_pool *pool, const struct route_table *t
 	return result(pool, &d);
 }
 
-/* All of them one level at a time: while one waits for its next node, the others go on. */
+/* Takes each look-up one node down and keeps those together that go on. Returns how many do. */
+static inline uint32_t descend_all(const struct route_pool *pool, struct descent **going,
+				   uint32_t n, uint32_t lead)
+{
+	uint32_t left = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct descent *d = going[i];
+
+		going[left] = d;
+		left += descend(pool, d, lead);
+		__builtin_prefetch(d->node);
+	}
+	return left;
+}
+
+/* All of them one node at a time: while one waits for its next node, the others go on. */
 void route_lookup_burst(const struct route_pool *pool, struct route_query *queries, uint32_t n)
 {
-	struct descent all[BURST];
-	uint8_t going[BURST];
-	uint32_t left = 0, still;
+	struct descent all[BURST], *going[BURST];
+	uint32_t left = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
 		struct route_query *q = &queries[i];
 
-		going[left] = (uint8_t)i;
+		going[left] = &all[i];
 		left += start(pool, &all[i], q->table, q->family, q->addr);
 		__builtin_prefetch(all[i].node);
 	}
-	for (uint32_t lead = 1; left != 0; left = still, lead = 0) {
-		still = 0;
-		for (uint32_t i = 0; i < left; i++) {
-			struct descent *d = &all[going[i]];
-
-			going[still] = going[i];
-			still += descend(pool, d, lead);
-			__builtin_prefetch(d->node);
-		}
-	}
+	left = descend_all(pool, going, left, 1);
+	while (left != 0)
+		left = descend_all(pool, going, left, 0);
 	for (uint32_t i = 0; i < n; i++)
 		queries[i].value = result(pool, &all[i]);
 }

@@ -29,13 +29,17 @@ struct route_node {
 	 */
 	uint64_t prefixes;
 	uint64_t children; /* by stride */
-	uint64_t skip;     /* left-aligned: what the key has before this stride */
+	uint64_t skip;     /* left-aligned, else zero: what the key has before this stride */
 	/*
 	 * The unit in the middle of the node's block: from here up its children, from here down
 	 * its values, both by rank of their bit.
 	 */
 	uint32_t base;
-	uint8_t skip_bits; /* a multiple of 6 */
+	/*
+	 * 58 - the bits of the skip: (key ^ skip) >> shift is the stride, or above 63 where the key
+	 * does not have what is skipped.
+	 */
+	uint8_t shift;
 	uint8_t reserved[3];
 };
 static_assert(sizeof(struct route_node) == ROUTE_UNIT, "two nodes to a cache line");
@@ -58,6 +62,11 @@ struct route_pool {
 /* 0: full. `reserve`: also from what is kept back for deletions. */
 uint32_t route_block_alloc(struct route_pool *pool, uint32_t units, bool reserve);
 void route_block_free(struct route_pool *pool, uint32_t block, uint32_t units);
+
+static inline uint32_t route_skip_strides(const struct route_node *node)
+{
+	return (64 - ROUTE_STRIDE - node->shift) / ROUTE_STRIDE;
+}
 
 static inline void *route_unit(const struct route_pool *pool, uint32_t unit)
 {

@@ -129,15 +129,10 @@ static int node_put_child(struct change *c, struct route_node *node, uint32_t st
 	return err;
 }
 
-static uint32_t skip_strides(const struct route_node *node)
-{
-	return node->skip_bits / ROUTE_STRIDE;
-}
-
 static void node_set_skip(struct route_node *node, uint64_t key, uint32_t strides)
 {
-	node->skip_bits = (uint8_t)(strides * ROUTE_STRIDE);
-	node->skip = strides != 0 ? key & ~0ull << (64 - node->skip_bits) : 0;
+	node->shift = (uint8_t)(64 - ROUTE_STRIDE - strides * ROUTE_STRIDE);
+	node->skip = key & ~0ull << node->shift << ROUTE_STRIDE;
 }
 
 /* A node on the way to the target, still empty. Its skip ends at the target at the latest. */
@@ -156,7 +151,7 @@ static struct route_node node_toward(const struct target *t, uint32_t level)
 static uint32_t skip_shared(const struct route_node *node, const struct target *t, uint32_t level)
 {
 	uint64_t differs = node->skip ^ route_key(t->prefix, level);
-	uint32_t strides = skip_strides(node);
+	uint32_t strides = route_skip_strides(node);
 
 	if (differs != 0 && (uint32_t)__builtin_clzll(differs) / ROUTE_STRIDE < strides)
 		strides = (uint32_t)__builtin_clzll(differs) / ROUTE_STRIDE;
@@ -170,7 +165,8 @@ static uint32_t skip_shared(const struct route_node *node, const struct target *
  */
 static int node_settle(struct change *c, struct route_node *node)
 {
-	uint32_t stride, strides, take = ROUTE_SKIP_STRIDES - skip_strides(node);
+	uint32_t own = route_skip_strides(node), take = ROUTE_SKIP_STRIDES - own;
+	uint32_t stride, strides;
 	struct route_node child;
 	uint64_t key;
 	int err;
@@ -179,12 +175,11 @@ static int node_settle(struct change *c, struct route_node *node)
 		return 0;
 	stride = (uint32_t)__builtin_ctzll(node->children);
 	child = *route_child(c->pool, node, stride);
-	strides = skip_strides(&child);
-	key = node->skip | (uint64_t)stride << 58 >> node->skip_bits |
-	      child.skip >> (node->skip_bits + ROUTE_STRIDE);
+	strides = route_skip_strides(&child);
+	key = node->skip | (uint64_t)stride << node->shift | child.skip >> (own + 1) * ROUTE_STRIDE;
 	mark_stale(c, route_node_block(node));
 	if (strides < take) {
-		node_set_skip(&child, key, skip_strides(node) + 1 + strides);
+		node_set_skip(&child, key, own + 1 + strides);
 		*node = child;
 		return 0;
 	}
@@ -208,7 +203,7 @@ static int node_split(struct change *c, struct route_node *node, uint32_t stride
 
 	node_set_skip(&upper, node->skip, strides);
 	node_set_skip(&lower, node->skip << (bits + ROUTE_STRIDE),
-		      skip_strides(node) - strides - 1);
+		      route_skip_strides(node) - strides - 1);
 	err = node_settle(c, &lower);
 	if (err != 0)
 		return err;
@@ -223,7 +218,7 @@ static int node_set(struct change *c, struct route_node *node, struct target *t,
 	uint32_t stride;
 	int err;
 
-	if (shared < skip_strides(node)) {
+	if (shared < route_skip_strides(node)) {
 		err = node_split(c, node, shared);
 		if (err != 0)
 			return err;
@@ -254,9 +249,9 @@ static int node_delete(struct change *c, struct route_node *node, struct target 
 	uint32_t stride;
 	int err;
 
-	if (skip_shared(node, t, level) < skip_strides(node))
+	if (skip_shared(node, t, level) < route_skip_strides(node))
 		return -ENOENT;
-	level += skip_strides(node);
+	level += route_skip_strides(node);
 	if (level == t->level) {
 		if (!has(node->prefixes, t->bit))
 			return -ENOENT;
@@ -378,8 +373,8 @@ uint32_t route_get(const struct route_pool *pool, const struct route_table *tabl
 	if (table->root[family] == 0 || len > ip_bits(family))
 		return ROUTE_NONE;
 	t = target_of(prefix, len, ROUTE_NONE);
-	while (skip_shared(node, &t, level) == skip_strides(node)) {
-		level += skip_strides(node);
+	while (skip_shared(node, &t, level) == route_skip_strides(node)) {
+		level += route_skip_strides(node);
 		if (level == t.level)
 			return has(node->prefixes, t.bit) ? *route_value(pool, node, t.bit)
 							  : ROUTE_NONE;

@@ -55,7 +55,7 @@ static int walk_node(const struct walk *w, const struct route_node *node, struct
 	int err = 0;
 
 	key = key_put(key, level, node->skip);
-	level += node->skip_bits / ROUTE_STRIDE;
+	level += route_skip_strides(node);
 	for (uint32_t stride = 0; stride < 1u << ROUTE_STRIDE && err == 0; stride++) {
 		err = walk_prefixes(w, node, key, level, stride);
 		if (err == 0 && (node->children >> stride & 1) != 0)
