@@ -42,7 +42,7 @@ struct route_load route_harness_load(const struct route_harness *h);
 
 /* Looks each packet up once, in bursts of 64. */
 struct route_pass route_harness_lookup(struct route_harness *h);
-/* Deletes 1000 routes and adds them again: 2000 changes. */
+/* Deletes 1000 routes of very many and adds them again: 2000 changes. */
 struct route_pass route_harness_change(struct route_harness *h);
 
 #endif /* KAIDO_ROUTE_HARNESS_H */

@@ -27,6 +27,16 @@ static inline uint64_t replay_guess(const struct replay *r, uint32_t low)
 	return left + (uint32_t)(low - (uint32_t)left);
 }
 
+/* The most frequent slide: by one number, within a word. One number leaves the window. */
+static inline void replay_step(struct replay *r, uint64_t seq)
+{
+	uint64_t left = seq - r->window;
+	uint64_t seen = r->bits[left / 64 & r->mask] >> left % 64 & 1;
+
+	if (seen == 0 && r->window != 0)
+		__atomic_store_n(&r->lost, r->lost + 1, __ATOMIC_RELAXED);
+}
+
 /*
  * While another core commits, this may take a number for new that no longer is, which
  * replay_commit() settles, or tell SEEN and LATE apart wrongly; never refuse one that is new.
@@ -54,7 +64,9 @@ static inline enum replay_verdict replay_commit(struct replay *r, uint64_t seq)
 	if (verdict != REPLAY_NEW)
 		return verdict;
 	if (seq > r->top) {
-		if (r->window != 0)
+		if (seq == r->top + 1 && seq % 64 != 0 && seq > r->window && r->top != 0)
+			replay_step(r, seq);
+		else if (r->window != 0)
 			replay_slide(r, seq);
 		__atomic_store_n(&r->top, seq, __ATOMIC_RELEASE);
 	}

@@ -34,33 +34,20 @@ struct descent {
 static inline bool descend(const struct route_pool *pool, struct descent *d, uint32_t lead)
 {
 	const struct route_node *node = d->node;
-	uint32_t shift = node->shift;
+	uint32_t shift = node->shift, rest = shift + lead;
 	uint64_t stride = ((d->hi >> lead) ^ node->skip) >> shift;
-	uint64_t here = stride < 64;
-	uint64_t match = node->prefixes & prefixes_of[stride % 64] & -here;
-	uint64_t upto = node->children << (~stride & 63);
-	uint64_t found = ((uint64_t)(uintptr_t)node << 1) + stride;
+	uint64_t here = -(uint64_t)(stride < 64);
+	uint64_t match = node->prefixes & prefixes_of[stride % 64] & here;
+	uint64_t upto = (node->children & here) << (~stride & 63);
+	uint64_t found = ((uint64_t)(uintptr_t)node << 1) + stride, best = d->best;
 
-	d->best ^= (d->best ^ found) & -(uint64_t)(match != 0);
-	d->hi = d->hi << (64 - shift - lead) | d->lo >> (shift + lead);
-	d->lo <<= 64 - shift - lead;
+	d->best = __builtin_expect_with_probability(match != 0, 1, 0.5) ? found : best;
+	d->hi = d->hi << (-rest & 63) | d->lo >> rest;
+	d->lo <<= -rest & 63;
 	/* Where there is no such child, some place that nothing reads. */
 	d->node = (const struct route_node *)route_unit(pool, node->base) +
 		  __builtin_popcountll(upto) - 1;
-	return here & upto >> 63;
-}
-
-static inline bool start(const struct route_pool *pool, struct descent *d,
-			 const struct route_table *table, enum ip_family family,
-			 struct ip_addr addr)
-{
-	uint32_t root = __atomic_load_n(&table->root[family], __ATOMIC_ACQUIRE);
-
-	d->node = route_unit(pool, root);
-	d->hi = addr.hi;
-	d->lo = addr.lo;
-	d->best = 0;
-	return root != 0;
+	return upto >> 63;
 }
 
 static inline uint32_t result(const struct route_pool *pool, const struct descent *d)
@@ -74,52 +61,62 @@ static inline uint32_t result(const struct route_pool *pool, const struct descen
 	return *route_value(pool, node, 63 - (uint32_t)__builtin_clzll(match));
 }
 
+static inline const struct route_node *
+root_of(const struct route_pool *pool, const struct route_table *table, enum ip_family family)
+{
+	return route_unit(pool, __atomic_load_n(&table->root[family], __ATOMIC_ACQUIRE));
+}
+
+/* From the root. An empty table has none: unit 0, which is never used, is all zero and goes for it. */
+static inline bool start(const struct route_pool *pool, struct descent *d,
+			 const struct route_table *table, enum ip_family family,
+			 struct ip_addr addr)
+{
+	*d = (struct descent){
+		.node = root_of(pool, table, family),
+		.hi = addr.hi,
+		.lo = addr.lo,
+	};
+	return descend(pool, d, 1);
+}
+
 uint32_t route_lookup(const struct route_pool *pool, const struct route_table *table,
 		      enum ip_family family, struct ip_addr addr)
 {
 	struct descent d;
+	bool more = start(pool, &d, table, family, addr);
 
-	if (!start(pool, &d, table, family, addr))
-		return ROUTE_NONE;
-	if (descend(pool, &d, 1)) {
-		while (descend(pool, &d, 0))
-			;
-	}
+	while (more)
+		more = descend(pool, &d, 0);
 	return result(pool, &d);
-}
-
-/* Takes each look-up one node down and keeps those together that go on. Returns how many do. */
-static inline uint32_t descend_all(const struct route_pool *pool, struct descent **going,
-				   uint32_t n, uint32_t lead)
-{
-	uint32_t left = 0;
-
-	for (uint32_t i = 0; i < n; i++) {
-		struct descent *d = going[i];
-
-		going[left] = d;
-		left += descend(pool, d, lead);
-		__builtin_prefetch(d->node);
-	}
-	return left;
 }
 
 /* All of them one node at a time: while one waits for its next node, the others go on. */
 void route_lookup_burst(const struct route_pool *pool, struct route_query *queries, uint32_t n)
 {
 	struct descent all[BURST], *going[BURST];
-	uint32_t left = 0;
+	uint32_t left = 0, still;
 
+	assert(n <= BURST);
+	for (uint32_t i = 0; i < n; i++)
+		__builtin_prefetch(root_of(pool, queries[i].table, queries[i].family));
 	for (uint32_t i = 0; i < n; i++) {
-		struct route_query *q = &queries[i];
+		const struct route_query *q = &queries[i];
 
 		going[left] = &all[i];
 		left += start(pool, &all[i], q->table, q->family, q->addr);
 		__builtin_prefetch(all[i].node);
 	}
-	left = descend_all(pool, going, left, 1);
-	while (left != 0)
-		left = descend_all(pool, going, left, 0);
+	for (; left != 0; left = still) {
+		still = 0;
+		for (uint32_t i = 0; i < left; i++) {
+			struct descent *d = going[i];
+
+			going[still] = d;
+			still += descend(pool, d, 0);
+			__builtin_prefetch(d->node);
+		}
+	}
 	for (uint32_t i = 0; i < n; i++)
 		queries[i].value = result(pool, &all[i]);
 }

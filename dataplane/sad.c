@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -20,7 +21,7 @@ static_assert(sizeof(struct line) == 64, "one cache line");
 struct sad {
 	struct line *lines;
 	uint32_t mask;  /* lines - 1 */
-	uint32_t shift; /* 64 - log2(lines) */
+	uint32_t shift; /* 64 - log2(pairs) */
 	/*
 	 * By line: how many SPIs stand in a later line because this one was full. While there is
 	 * one, the line must not show a free pair.
@@ -62,7 +63,7 @@ struct sad *sad_create(uint32_t max)
 	if (sad->passed == NULL)
 		goto unmap_lines;
 	sad->mask = (uint32_t)lines - 1;
-	sad->shift = 64 - bits;
+	sad->shift = 64 - bits - 3;
 	sad->max = max;
 	return sad;
 
@@ -82,10 +83,18 @@ void sad_destroy(struct sad *sad)
 	free(sad);
 }
 
-/* Fibonacci hashing spreads the neighbouring numbers that SPIs like to be. */
-static inline uint32_t home(const struct sad *sad, uint32_t spi)
+/*
+ * Fibonacci hashing spreads the neighbouring numbers that SPIs like to be. Of the result, the upper
+ * bits are the line and the last three the place in it that is tried first.
+ */
+static inline uint32_t place(const struct sad *sad, uint32_t spi)
 {
 	return (uint32_t)(__builtin_bswap32(spi) * 0x9e3779b97f4a7c15ull >> sad->shift);
+}
+
+static inline uint32_t home(const struct sad *sad, uint32_t spi)
+{
+	return place(sad, spi) / LINE_PAIRS;
 }
 
 static inline uint64_t pair_load(const uint64_t *pair)
@@ -98,11 +107,10 @@ static inline void pair_store(uint64_t *pair, uint64_t value)
 	__atomic_store_n(pair, value, __ATOMIC_RELEASE);
 }
 
-/* The pair in the line that holds `pair`, or whose SPI is that of `pair`. */
-static uint64_t *line_find(struct line *line, uint64_t pair, uint64_t mask)
+static uint64_t *line_find(struct line *line, uint32_t spi)
 {
 	for (uint32_t i = 0; i < LINE_PAIRS; i++) {
-		if ((line->pairs[i] & mask) == pair)
+		if ((uint32_t)line->pairs[i] == spi)
 			return &line->pairs[i];
 	}
 	return NULL;
@@ -114,11 +122,28 @@ static uint64_t *find(struct sad *sad, uint32_t spi, uint32_t *at)
 
 	*at = home(sad, spi);
 	for (uint32_t n = 0; n <= sad->mask; n++, *at = (*at + 1) & sad->mask) {
-		pair = line_find(&sad->lines[*at], spi, UINT32_MAX);
+		pair = line_find(&sad->lines[*at], spi);
 		if (pair != NULL)
 			return pair;
 		if (sad->passed[*at] == 0)
 			return NULL;
+	}
+	return NULL;
+}
+
+static bool is_unused(uint64_t pair)
+{
+	return pair == PAIR_FREE || pair == PAIR_DELETED;
+}
+
+/* An unused pair of the line, the preferred one if it can be. */
+static uint64_t *line_unused(struct line *line, uint32_t preferred)
+{
+	for (uint32_t i = 0; i < LINE_PAIRS; i++) {
+		uint64_t *pair = &line->pairs[(preferred + i) % LINE_PAIRS];
+
+		if (is_unused(*pair))
+			return pair;
 	}
 	return NULL;
 }
@@ -134,13 +159,10 @@ int sad_add(struct sad *sad, uint32_t spi, uint32_t index)
 		return -EEXIST;
 	if (sad->count == sad->max)
 		return -ENOSPC;
-	for (at = home(sad, spi);; at = (at + 1) & sad->mask) {
-		pair = line_find(&sad->lines[at], PAIR_DELETED, UINT64_MAX);
-		if (pair == NULL)
-			pair = line_find(&sad->lines[at], PAIR_FREE, UINT64_MAX);
-		if (pair != NULL)
-			break;
+	at = home(sad, spi);
+	while ((pair = line_unused(&sad->lines[at], place(sad, spi))) == NULL) {
 		sad->passed[at]++;
+		at = (at + 1) & sad->mask;
 	}
 	pair_store(pair, (uint64_t)index << 32 | spi);
 	sad->count++;
@@ -174,40 +196,46 @@ int sad_delete(struct sad *sad, uint32_t spi)
 	return 0;
 }
 
-/* All eight pairs without a branch: where in its line an SPI stands can't be predicted. */
-static inline uint32_t line_lookup(const struct line *line, uint32_t spi)
+/*
+ * All eight pairs without a branch, for where in its line an SPI stands can't be predicted. False:
+ * the search goes on in the next line. Of an SPI that is just being moved by a deletion and an
+ * addition, it gives one index or the other.
+ */
+static inline bool line_search(const struct line *line, uint32_t spi, uint32_t *index)
 {
 	uint64_t pair, found = 0;
+	bool free = false;
 
 	for (uint32_t i = 0; i < LINE_PAIRS; i++) {
 		pair = pair_load(&line->pairs[i]);
-		found |= (uint32_t)pair == spi ? pair : 0;
+		found = (uint32_t)pair == spi ? pair : found;
+		free |= pair == PAIR_FREE;
 	}
-	return (uint32_t)(found >> 32);
+	*index = (uint32_t)(found >> 32);
+	return free || found != 0;
 }
 
-static inline uint32_t line_has_free(const struct line *line)
+static uint32_t search(const struct sad *sad, uint32_t spi)
 {
-	for (uint32_t i = 0; i < LINE_PAIRS; i++) {
-		if (pair_load(&line->pairs[i]) == PAIR_FREE)
-			return 1;
+	uint32_t at = home(sad, spi), index;
+
+	for (uint32_t n = 0; n <= sad->mask; n++, at = (at + 1) & sad->mask) {
+		if (line_search(&sad->lines[at], spi, &index))
+			return index;
 	}
 	return 0;
 }
 
 uint32_t sad_lookup(const struct sad *sad, uint32_t spi)
 {
-	uint32_t at = home(sad, spi);
-	uint32_t index;
+	uint32_t at = place(sad, spi);
+	uint64_t pair = pair_load(&sad->lines[at / LINE_PAIRS].pairs[at % LINE_PAIRS]);
 
 	if (spi == 0)
 		return 0;
-	for (uint32_t n = 0; n <= sad->mask; n++, at = (at + 1) & sad->mask) {
-		index = line_lookup(&sad->lines[at], spi);
-		if (index != 0 || line_has_free(&sad->lines[at]))
-			return index;
-	}
-	return 0;
+	if ((uint32_t)pair == spi)
+		return (uint32_t)(pair >> 32);
+	return search(sad, spi);
 }
 
 void sad_prefetch(const struct sad *sad, uint32_t spi)
