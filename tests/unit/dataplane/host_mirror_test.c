@@ -177,7 +177,7 @@ static const struct host_mirror_events events = {
 /* ---- helpers ---- */
 
 /* Runs a command line; it must succeed. */
-static void run(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static void run(const char *format, ...)
 {
 	char command[512];
 	char *argv[] = { (char *)(uintptr_t) "sh", (char *)(uintptr_t) "-c", command, NULL };
