@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What may stand at a place of a command; names come from kaidod, silently nothing without it. */
+#include "kaidoctl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "rpc_client.h"
+
+static const struct {
+	const char *command;
+	const char *options; /* separated by spaces */
+} options[] = {
+	{ "apply", "--dry-run --prune --confirm-within --yes" },
+	{ "delete", "--yes" },
+	{ "sa", "--yes" },
+	{ "watch", "--count --interval" },
+	{ "events", "--count" },
+	{ "graph", "-o --period --format --timezone" },
+	{ "trace", "--packets --every --follow" },
+};
+
+static void candidate_add(json_t *list, const char *typed, const char *candidate)
+{
+	if (strncmp(candidate, typed, strlen(typed)) == 0)
+		json_array_append_new(list, json_string(candidate));
+}
+
+static void candidates_add(json_t *list, const char *typed, const char *const *candidates)
+{
+	for (; *candidates != NULL; candidates++)
+		candidate_add(list, typed, *candidates);
+}
+
+static void options_add(json_t *list, const char *typed, const char *command)
+{
+	const char *p = "";
+	char word[32];
+	size_t i, len;
+
+	for (i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		if (strcmp(options[i].command, command) == 0)
+			p = options[i].options;
+	for (; *p != '\0'; p += len + (p[len] == ' ')) {
+		len = strcspn(p, " ");
+		snprintf(word, sizeof(word), "%.*s", (int)len, p);
+		candidate_add(list, typed, word);
+	}
+	candidate_add(list, typed, "--json");
+	candidate_add(list, typed, "--help");
+}
+
+static json_t *quiet_call(struct ctl *ctl, const char *method, json_t *params)
+{
+	struct rpc_failure failure;
+	json_t *result;
+
+	if (ctl->client == NULL && rpc_client_open(ctl->socket, &ctl->client) < 0) {
+		json_decref(params);
+		return NULL;
+	}
+	result = rpc_client_call(ctl->client, method, params, &failure);
+	if (result == NULL)
+		rpc_failure_clear(&failure);
+	return result;
+}
+
+/* Names in a list of a result, each behind `before`. */
+static void names_add(json_t *list, const char *typed, const json_t *rows, const char *before)
+{
+	const char *name;
+	char text[80];
+	json_t *row;
+	size_t i;
+
+	json_array_foreach (rows, i, row) {
+		name = json_string_value(json_object_get(row, "name"));
+		if (name == NULL)
+			continue;
+		snprintf(text, sizeof(text), "%s%s", before, name);
+		candidate_add(list, typed, text);
+	}
+}
+
+/* TENANT, or once its slash is typed TENANT/NAME with names of `list_of`. */
+static void tenants_add(struct ctl *ctl, json_t *list, const char *typed, const char *method,
+			const char *list_of, bool slash)
+{
+	char tenant[32], name[32], before[40];
+	json_t *result;
+
+	if (method != NULL && strchr(typed, '/') != NULL) {
+		snprintf(before, sizeof(before), "%.*s", (int)(strchr(typed, '/') - typed), typed);
+		if (!ctl_split_name(before, tenant, name))
+			return;
+		snprintf(before, sizeof(before), "%s/", tenant);
+		result = quiet_call(ctl, method, json_pack("{s:s}", "tenant", tenant));
+		names_add(list, typed, json_object_get(result, list_of), before);
+	} else {
+		result = quiet_call(ctl, "tenant.list", NULL);
+		names_add(list, typed, json_object_get(result, "tenants"), "");
+		if (slash && json_array_size(list) == 1) {
+			snprintf(before, sizeof(before), "%s/",
+				 json_string_value(json_array_get(list, 0)));
+			json_array_set_new(list, 0, json_string(before));
+		}
+	}
+	json_decref(result);
+}
+
+static void named_add(struct ctl *ctl, json_t *list, const char *typed, const char *kind)
+{
+	json_t *result;
+
+	if (strcmp(kind, "tunnel") == 0) {
+		tenants_add(ctl, list, typed, "tunnel.list", "tunnels", true);
+	} else if (strcmp(kind, "attachment") == 0) {
+		tenants_add(ctl, list, typed, "attachment.list", "attachments", true);
+	} else if (strcmp(kind, "underlay") == 0) {
+		result = quiet_call(ctl, "config.get", NULL);
+		names_add(list, typed,
+			  json_object_get(json_object_get(result, "config"), "underlay"), "");
+		json_decref(result);
+	} else {
+		tenants_add(ctl, list, typed, NULL, NULL, false);
+	}
+}
+
+static void words_add(struct ctl *ctl, json_t *list, int n, char **words)
+{
+	static const char *const trace[] = { "start", "read", "stop", NULL };
+	static const char *const sa[] = { "add", "delete", NULL };
+	static const char *const directions[] = { "in", "out", NULL };
+	static const char *const members[] = { "direction=", "spi=",    "key-file=",
+					       "esn=",       "window=", NULL };
+	static const char *const shells[] = { "bash", NULL };
+	const char *command = words[0], *typed = words[n - 1];
+	bool is_sa = strcmp(command, "sa") == 0;
+	size_t i;
+
+	if (strcmp(command, "show") == 0 && n == 2)
+		for (i = 0; show_topic(i) != NULL; i++)
+			candidate_add(list, typed, show_topic(i));
+	else if (strcmp(command, "show") == 0 && n == 3)
+		named_add(ctl, list, typed, strchr(typed, '/') != NULL ? "tunnel" : "tenant");
+	else if ((strcmp(command, "set") == 0 || strcmp(command, "delete") == 0) && n == 2)
+		candidates_add(list, typed, set_kinds());
+	else if ((strcmp(command, "set") == 0 || strcmp(command, "delete") == 0) && n == 3)
+		named_add(ctl, list, typed, words[1]);
+	else if (is_sa && n == 2)
+		candidates_add(list, typed, sa);
+	else if (is_sa && n == 3)
+		named_add(ctl, list, typed, "tunnel");
+	else if (is_sa && n > 3)
+		candidates_add(list, typed, strcmp(words[1], "add") == 0 ? members : directions);
+	else if (strcmp(command, "graph") == 0)
+		named_add(ctl, list, typed, strchr(typed, '/') != NULL ? "tunnel" : "tenant");
+	else if ((strcmp(command, "watch") == 0 || strcmp(command, "drops") == 0) && n == 2)
+		named_add(ctl, list, typed, "tenant");
+	else if (strcmp(command, "trace") == 0 && n == 2)
+		candidates_add(list, typed, trace);
+	else if (strcmp(command, "trace") == 0 && n == 3 && strcmp(words[1], "start") == 0)
+		named_add(ctl, list, typed, "tenant");
+	else if (strcmp(command, "completion") == 0 && n == 2)
+		candidates_add(list, typed, shells);
+}
+
+json_t *completions(struct ctl *ctl, int n, char **words)
+{
+	static const char *const periods[] = { "1h", "1d", "7d", "30d", "13M", NULL };
+	static const char *const formats[] = { "png", "svg", NULL };
+	const struct command *command;
+	json_t *list = json_array();
+	const char *typed = words[n - 1];
+
+	if (n == 1 || (n == 2 && strcmp(words[0], "help") == 0)) {
+		for (command = ctl_commands; command->name != NULL; command++)
+			if (command->summary != NULL)
+				candidate_add(list, typed, command->name);
+	} else if (strcmp(words[n - 2], "--period") == 0) {
+		candidates_add(list, typed, periods);
+	} else if (strcmp(words[n - 2], "--format") == 0) {
+		candidates_add(list, typed, formats);
+	} else if (typed[0] == '-') {
+		options_add(list, typed, words[0]);
+	} else {
+		words_add(ctl, list, n, words);
+	}
+	return list;
+}
+
+/* kaidoctl complete WORD... : the words after kaidoctl's own name, the last one half typed. */
+int command_complete(struct ctl *ctl, int argc, char **argv)
+{
+	json_t *list, *item;
+	size_t i;
+
+	if (argc < 2)
+		return command_usage("complete", "give at least one WORD", NULL);
+	list = completions(ctl, argc - 1, argv + 1);
+	json_array_foreach (list, i, item)
+		printf("%s\n", json_string_value(item));
+	json_decref(list);
+	return CTL_OK;
+}
+
+int command_completion(struct ctl *ctl, int argc, char **argv)
+{
+	if (argc != 2 || strcmp(argv[1], "bash") != 0)
+		return command_usage("completion", "it is for: bash", NULL);
+	printf("# bash completion of kaidoctl\n"
+	       "_kaidoctl()\n"
+	       "{\n"
+	       "	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}\n"
+	       "	local IFS=$'\\n'\n"
+	       "	COMPREPLY=()\n"
+	       "	if [ \"${COMP_WORDS[1]}\" = apply ] && [[ $word != -* ]]; then\n"
+	       "		compopt -o filenames\n"
+	       "		COMPREPLY=($(compgen -f -- \"$word\"))\n"
+	       "		return\n"
+	       "	fi\n"
+	       "	case $before in\n"
+	       "	-o | -f)\n"
+	       "		compopt -o filenames\n"
+	       "		COMPREPLY=($(compgen -f -- \"$word\"))\n"
+	       "		return ;;\n"
+	       "	esac\n"
+	       "	COMPREPLY=($(\"${COMP_WORDS[0]}\" complete \"${COMP_WORDS[@]:1:COMP_CWORD}\" "
+	       "2>/dev/null))\n"
+	       "	[[ ${COMPREPLY[0]} == */ || ${COMPREPLY[0]} == *= ]] && compopt -o nospace\n"
+	       "}\n"
+	       "complete -F _kaidoctl kaidoctl\n");
+	return CTL_OK;
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Configuration out of files and out of words of the command line. */
+#include "kaidoctl.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "key_file.h"
+#include "yaml_config.h"
+#include "yaml_scalar.h"
+
+#define TEXT_MAX (64u << 20)
+
+struct key_context {
+	const char *file;
+	const struct yaml_config *config;
+};
+
+static void text_free(char *text, size_t len)
+{
+	if (text != NULL)
+		explicit_bzero(text, len);
+	free(text);
+}
+
+/* All of a file. NULL: errno. */
+static char *text_read(const char *file, size_t *len)
+{
+	FILE *in = strcmp(file, "-") == 0 ? stdin : fopen(file, "re");
+	size_t room = 65536, n;
+	char *text, *grown;
+
+	if (in == NULL)
+		return NULL;
+	setvbuf(in, NULL, _IONBF, 0); /* no second copy of keys */
+	*len = 0;
+	text = malloc(room);
+	while (text != NULL && (n = fread(text + *len, 1, room - *len, in)) > 0) {
+		*len += n;
+		if (*len < room)
+			continue;
+		grown = room >= TEXT_MAX ? NULL : malloc(room * 2);
+		if (grown != NULL)
+			memcpy(grown, text, *len);
+		else
+			errno = EFBIG;
+		text_free(text, *len);
+		text = grown;
+		room *= 2;
+	}
+	if (text != NULL && ferror(in)) {
+		text_free(text, *len);
+		text = NULL;
+	}
+	if (in != stdin)
+		fclose(in);
+	return text;
+}
+
+static void key_report(void *context, const char *pointer, int fatal, const char *text)
+{
+	const struct key_context *key = context;
+	unsigned int line, column;
+
+	yaml_config_locate(key->config, pointer, &line, &column);
+	fprintf(stderr, "%s:%u: %s%s\n", key->file, line, fatal ? "" : "warning: ", text);
+}
+
+static void mistakes_report(const char *file, const struct yaml_mistakes *mistakes)
+{
+	size_t i;
+
+	for (i = 0; i < mistakes->n; i++)
+		fprintf(stderr, "%s:%u:%u: %s\n", file, mistakes->mistake[i].line,
+			mistakes->mistake[i].column, mistakes->mistake[i].text);
+}
+
+struct yaml_config *config_read(const char *file)
+{
+	const char *shown = strcmp(file, "-") == 0 ? "stdin" : file;
+	const char *slash = strrchr(file, '/');
+	struct yaml_mistakes *mistakes = calloc(1, sizeof(*mistakes));
+	struct yaml_config *config = NULL;
+	struct key_context context;
+	size_t len = 0, failed;
+	char *text, *base;
+	int rc;
+
+	text = text_read(file, &len);
+	if (text == NULL || mistakes == NULL) {
+		fprintf(stderr, "kaidoctl: %s: %s\n", shown, strerror(errno));
+		goto out;
+	}
+	rc = yaml_config_parse(text, len, &config, mistakes);
+	if (rc < 0) {
+		mistakes_report(shown, mistakes);
+		if (mistakes->n == 0)
+			fprintf(stderr, "kaidoctl: %s: %s\n", shown, strerror(-rc));
+		config = NULL;
+		goto out;
+	}
+	base = slash == NULL ? strdup(".") : strndup(file, (size_t)(slash - file) + 1);
+	context = (struct key_context){ shown, config };
+	failed = base == NULL
+			 ? 1
+			 : key_file_resolve(yaml_config_json(config), base, key_report, &context);
+	free(base);
+	if (failed > 0) {
+		fprintf(stderr, "%zu key file%s can't be used; nothing was changed.\n", failed,
+			failed == 1 ? "" : "s");
+		yaml_config_free(config);
+		config = NULL;
+	}
+out:
+	text_free(text, len);
+	free(mistakes);
+	return config;
+}
+
+static bool member_is_list(const char *name)
+{
+	return strcmp(name, "addresses") == 0 || strcmp(name, "networks") == 0;
+}
+
+/* VALUE,VALUE as a list of text. */
+static json_t *list_parse(const char *text)
+{
+	json_t *list = json_array();
+	size_t len;
+
+	for (; *text != '\0'; text += len + (text[len] == ',')) {
+		len = strcspn(text, ",");
+		json_array_append_new(list, json_stringn(text, len));
+	}
+	return list;
+}
+
+/* A list or mapping in YAML's flow style. NULL: it is none, and that was said. */
+static json_t *flow_parse(const char *word, const char *text)
+{
+	struct yaml_mistakes *mistakes = calloc(1, sizeof(*mistakes));
+	struct yaml_config *config;
+	json_t *value = NULL;
+
+	if (mistakes == NULL)
+		return NULL;
+	if (yaml_config_parse(text, strlen(text), &config, mistakes) == 0) {
+		value = json_incref(yaml_config_json(config));
+		yaml_config_free(config);
+	} else {
+		mistakes_report(word, mistakes);
+	}
+	free(mistakes);
+	return value;
+}
+
+bool member_assign(json_t *object, const char *word)
+{
+	const char *equals = strchr(word, '='), *text;
+	char name[32];
+	json_t *value;
+
+	if (equals == NULL || equals == word || (size_t)(equals - word) >= sizeof(name)) {
+		fprintf(stderr, "kaidoctl: '%.*s': give MEMBER=VALUE\n", 60, word);
+		return false;
+	}
+	snprintf(name, sizeof(name), "%.*s", (int)(equals - word), word);
+	text = equals + 1;
+	if (strcmp(name, "key") == 0 || strcmp(name, "salt") == 0 || strcmp(name, "sas") == 0) {
+		fprintf(stderr,
+			"kaidoctl: '%s' is not taken from the command line, where others can read "
+			"it; use key-file=FILE of `kaidoctl sa add`, or -f FILE\n",
+			name);
+		return false;
+	}
+	if (*text == '\0') {
+		json_object_del(object, name);
+		return true;
+	}
+	if (*text == '[' || *text == '{')
+		value = flow_parse(name, text);
+	else if (member_is_list(name))
+		value = list_parse(text);
+	else if (yaml_member_is_text(name))
+		value = json_string(text);
+	else
+		value = yaml_scalar_value(text, strlen(text));
+	if (value == NULL || json_object_set_new(object, name, value) < 0) {
+		fprintf(stderr, "kaidoctl: the value of '%s' can't be used\n", name);
+		return false;
+	}
+	return true;
+}

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* `show`: each topic is a method, the list in its result, and its columns. */
+#include "kaidoctl.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "table.h"
+#include "yaml_config.h"
+
+#define AUDIT_LIMIT 50
+
+struct topic {
+	const char *name;
+	const char *method;
+	const char *list; /* member of the result */
+	const struct table_column *columns;
+	const char *empty; /* said when there is none */
+	/* In the place of the columns; may be NULL. */
+	int (*print)(const struct topic *topic, const json_t *result);
+	bool of_tunnel; /* takes TENANT/TUNNEL */
+};
+
+static const struct table_column tenant_columns[] = {
+	{ "TENANT", "name", TABLE_TEXT },       { "SERVICE", "service", TABLE_TEXT },
+	{ "CODE", "service-code", TABLE_TEXT }, { "ATTACHMENTS", "attachments", TABLE_COUNT },
+	{ "TUNNELS", "tunnels", TABLE_COUNT },  { "SAS", "sas", TABLE_COUNT },
+	{ "LABEL", "label", TABLE_TEXT },       { NULL, NULL, 0 },
+};
+
+static const struct table_column tunnel_columns[] = {
+	{ "TENANT", "tenant", TABLE_TEXT },
+	{ "TUNNEL", "name", TABLE_TEXT },
+	{ "LOCAL", "local", TABLE_TEXT },
+	{ "REMOTE", "remote", TABLE_TEXT },
+	{ "ENCAP", "encapsulation", TABLE_TEXT },
+	{ "SAS", "sas", TABLE_COUNT },
+	{ "OUT", "counters.out_packets", TABLE_COUNT },
+	{ "OUT BYTES", "counters.out_inner_bytes", TABLE_BYTES },
+	{ "IN", "counters.in_packets", TABLE_COUNT },
+	{ "IN BYTES", "counters.in_inner_bytes", TABLE_BYTES },
+	{ "NETWORKS", "networks", TABLE_TEXT },
+	{ NULL, NULL, 0 },
+};
+
+static const struct table_column sa_columns[] = {
+	{ "TENANT", "tenant", TABLE_TEXT },
+	{ "TUNNEL", "tunnel", TABLE_TEXT },
+	{ "DIR", "direction", TABLE_TEXT },
+	{ "SPI", "spi", TABLE_HEX },
+	{ "BITS", "key_bits", TABLE_PLAIN },
+	{ "ESN", "esn", TABLE_TEXT },
+	{ "WINDOW", "window", TABLE_PLAIN },
+	{ "SEQUENCE", "sequence", TABLE_PLAIN },
+	{ "LEASE", "lease", TABLE_PLAIN },
+	{ "PACKETS", "counters.packets", TABLE_COUNT },
+	{ "REPLAYED", "counters.replayed", TABLE_COUNT },
+	{ "BAD ICV", "counters.icv_failed", TABLE_COUNT },
+	{ "LOST", "counters.lost", TABLE_COUNT },
+	{ "FINGERPRINT", "fingerprint", TABLE_TEXT },
+	{ NULL, NULL, 0 },
+};
+
+static const struct table_column attachment_columns[] = {
+	{ "TENANT", "tenant", TABLE_TEXT },
+	{ "NAME", "name", TABLE_TEXT },
+	{ "PORT", "port", TABLE_TEXT },
+	{ "VLAN", "vlan", TABLE_PLAIN },
+	{ "MTU", "mtu", TABLE_PLAIN },
+	{ "RX", "counters.rx_packets", TABLE_COUNT },
+	{ "RX BYTES", "counters.rx_bytes", TABLE_BYTES },
+	{ "TX", "counters.tx_packets", TABLE_COUNT },
+	{ "TX BYTES", "counters.tx_bytes", TABLE_BYTES },
+	{ "NETDEV", "netdev", TABLE_TEXT },
+	{ "ADDRESSES", "addresses", TABLE_TEXT },
+	{ NULL, NULL, 0 },
+};
+
+static const struct table_column route_columns[] = {
+	{ "TENANT", "tenant", TABLE_TEXT }, { "PREFIX", "prefix", TABLE_TEXT },
+	{ "KIND", "kind", TABLE_TEXT },     { "TUNNEL", "tunnel", TABLE_TEXT },
+	{ "VIA", "via", TABLE_TEXT },       { NULL, NULL, 0 },
+};
+
+static const struct table_column neighbour_columns[] = {
+	{ "TENANT", "tenant", TABLE_TEXT },   { "ATTACHMENT", "attachment", TABLE_TEXT },
+	{ "ADDRESS", "address", TABLE_TEXT }, { "MAC", "mac", TABLE_TEXT },
+	{ "STATE", "state", TABLE_TEXT },     { NULL, NULL, 0 },
+};
+
+static const struct table_column port_columns[] = {
+	{ "PORT", "name", TABLE_TEXT },
+	{ "DRIVER", "driver", TABLE_TEXT },
+	{ "LINK", "link", TABLE_TEXT },
+	{ "MBIT/S", "speed", TABLE_PLAIN },
+	{ "MTU", "mtu", TABLE_PLAIN },
+	{ "RXQ", "rx_queues", TABLE_PLAIN },
+	{ "TXQ", "tx_queues", TABLE_PLAIN },
+	{ "RX", "counters.rx_packets", TABLE_COUNT },
+	{ "TX", "counters.tx_packets", TABLE_COUNT },
+	{ "PUNTED", "counters.punted", TABLE_COUNT },
+	{ "MISSED", "counters.rx_missed", TABLE_COUNT },
+	{ "MAC", "mac", TABLE_TEXT },
+	{ "DEVICE", "device", TABLE_TEXT },
+	{ NULL, NULL, 0 },
+};
+
+static const struct table_column worker_columns[] = {
+	{ "WORKER", "worker", TABLE_PLAIN },
+	{ "LCORE", "lcore", TABLE_PLAIN },
+	{ "PACKETS", "packets", TABLE_COUNT },
+	{ "POLLS", "polls", TABLE_COUNT },
+	{ "BUSY", "busy_polls", TABLE_COUNT },
+	{ "SLEEPS", "sleeps", TABLE_COUNT },
+	{ "CYCLES", "busy_cycles", TABLE_COUNT },
+	{ "IDLE", "idle_cycles", TABLE_COUNT },
+	{ NULL, NULL, 0 },
+};
+
+static const struct table_column tenant_counter_columns[] = {
+	{ "TENANT", "name", TABLE_TEXT },
+	{ "IN", "in_packets", TABLE_COUNT },
+	{ "IN BYTES", "in_bytes", TABLE_BYTES },
+	{ "OUT", "out_packets", TABLE_COUNT },
+	{ "OUT BYTES", "out_bytes", TABLE_BYTES },
+	{ "LOCAL", "local_packets", TABLE_COUNT },
+	{ "ORIGINATED", "originated_packets", TABLE_COUNT },
+	{ "DROPPED", "dropped", TABLE_COUNT },
+	{ NULL, NULL, 0 },
+};
+
+static const struct table_column tunnel_counter_columns[] = {
+	{ "TENANT", "tenant", TABLE_TEXT },
+	{ "TUNNEL", "name", TABLE_TEXT },
+	{ "OUT", "out_packets", TABLE_COUNT },
+	{ "INNER", "out_inner_bytes", TABLE_BYTES },
+	{ "OUTER", "out_outer_bytes", TABLE_BYTES },
+	{ "DROPPED", "out_drops", TABLE_COUNT },
+	{ "IN", "in_packets", TABLE_COUNT },
+	{ "INNER", "in_inner_bytes", TABLE_BYTES },
+	{ "OUTER", "in_outer_bytes", TABLE_BYTES },
+	{ "DROPPED", "in_drops", TABLE_COUNT },
+	{ NULL, NULL, 0 },
+};
+
+static const struct table_column drop_columns[] = {
+	{ "TENANT", "tenant", TABLE_TEXT },
+	{ "PACKETS", "packets", TABLE_COUNT },
+	{ "REASON", "name", TABLE_TEXT },
+	{ "MEANING", "text", TABLE_TEXT },
+	{ NULL, NULL, 0 },
+};
+
+static const struct table_column audit_columns[] = {
+	{ "TIME", "time", TABLE_TIME },
+	{ "WHO", "who", TABLE_TEXT },
+	{ "ROLE", "role", TABLE_TEXT },
+	{ "METHOD", "method", TABLE_TEXT },
+	{ "RESULT", "result", TABLE_TEXT },
+	{ "SUMMARY", "summary", TABLE_TEXT },
+	{ NULL, NULL, 0 },
+};
+
+static void line_print(const char *title, const json_t *result, const char *path,
+		       enum table_format format)
+{
+	char text[256];
+
+	table_value(text, sizeof(text), table_member(result, path), format);
+	printf("%-22s %s\n", title, text);
+}
+
+static int status_print(const struct topic *topic, const json_t *result)
+{
+	line_print("kaidod", result, "version", TABLE_TEXT);
+	line_print("generation", result, "generation", TABLE_PLAIN);
+	line_print("dataplane connected", result, "dataplane.connected", TABLE_TEXT);
+	line_print("dataplane version", result, "dataplane.version", TABLE_TEXT);
+	line_print("dataplane generation", result, "dataplane.generation", TABLE_PLAIN);
+	line_print("converged", result, "dataplane.converged", TABLE_TEXT);
+	line_print("workers", result, "dataplane.workers", TABLE_COUNT);
+	line_print("ports", result, "dataplane.ports", TABLE_COUNT);
+	line_print("tenants", result, "tenants", TABLE_PLAIN);
+	line_print("tunnels", result, "tunnels", TABLE_PLAIN);
+	line_print("SAs", result, "sas", TABLE_PLAIN);
+	line_print("store", result, "store.path", TABLE_TEXT);
+	line_print("store writable", result, "store.writable", TABLE_TEXT);
+	if (json_object_get(result, "confirm_within") != NULL)
+		line_print("undone in (seconds)", result, "confirm_within", TABLE_PLAIN);
+	return CTL_OK;
+}
+
+static int config_print(const struct topic *topic, const json_t *result)
+{
+	int rc = yaml_write(stdout, json_object_get(result, "config"));
+
+	if (rc < 0)
+		fprintf(stderr, "kaidoctl: the configuration can't be written: %s\n",
+			strerror(-rc));
+	return rc < 0 ? CTL_FAILED : CTL_OK;
+}
+
+/* Sum of the drops by reason, as a member that a column can name. */
+static void dropped_sum(json_t *tenants)
+{
+	json_t *tenant, *drops, *packets;
+	const char *reason;
+	json_int_t sum;
+	size_t i;
+
+	json_array_foreach (tenants, i, tenant) {
+		sum = 0;
+		drops = json_object_get(tenant, "drops");
+		json_object_foreach (drops, reason, packets)
+			sum += json_integer_value(packets);
+		json_object_set_new(tenant, "dropped", json_integer(sum));
+	}
+}
+
+static int counters_print(const struct topic *topic, const json_t *result)
+{
+	json_t *tenants = json_object_get(result, "tenants");
+	json_t *tunnels = json_object_get(result, "tunnels");
+
+	dropped_sum(tenants);
+	if (json_array_size(tenants) > 0)
+		table_write(stdout, tenant_counter_columns, tenants);
+	if (json_array_size(tenants) > 0 && json_array_size(tunnels) > 0)
+		printf("\n");
+	if (json_array_size(tunnels) > 0)
+		table_write(stdout, tunnel_counter_columns, tunnels);
+	return CTL_OK;
+}
+
+static int ports_print(const struct topic *topic, const json_t *result)
+{
+	json_t *ports = json_object_get(result, "ports"), *port, *packets;
+	const char *class;
+	char text[32];
+	size_t i;
+
+	table_write(stdout, port_columns, ports);
+	json_array_foreach (ports, i, port) {
+		if (!json_is_true(json_object_get(port, "xdp")))
+			continue;
+		printf("%s is steered by XDP:", json_string_value(json_object_get(port, "name")));
+		json_object_foreach (json_object_get(port, "steered"), class, packets) {
+			table_number(text, sizeof(text), json_number_value(packets));
+			printf(" %s %s", class, text);
+		}
+		printf("\n");
+	}
+	return CTL_OK;
+}
+
+static const struct topic topics[] = {
+	{ "status", "system.status", NULL, NULL, NULL, status_print, false },
+	{ "tenants", "tenant.list", "tenants", tenant_columns, "No tenants.", NULL, false },
+	{ "tenant", "config.get", NULL, NULL, NULL, NULL, false },
+	{ "tunnels", "tunnel.list", "tunnels", tunnel_columns, "No tunnels.", NULL, false },
+	{ "sas", "sa.list", "sas", sa_columns, "No SAs.", NULL, true },
+	{ "attachments", "attachment.list", "attachments", attachment_columns, "No attachments.",
+	  NULL, false },
+	{ "routes", "route.list", "routes", route_columns, "No routes.", NULL, false },
+	{ "neighbours", "neighbour.list", "neighbours", neighbour_columns, "No neighbours.", NULL,
+	  false },
+	{ "ports", "port.list", "ports", port_columns, "No ports.", ports_print, false },
+	{ "workers", "worker.list", "workers", worker_columns, "No workers.", NULL, false },
+	{ "counters", "counters.get", NULL, NULL, NULL, counters_print, true },
+	{ "drops", "drop.list", "reasons", drop_columns, "Nothing was dropped.", NULL, false },
+	{ "config", "config.get", NULL, NULL, NULL, config_print, false },
+	{ "audit", "audit.list", "entries", audit_columns, "No entries.", NULL, false },
+	{ NULL, NULL, NULL, NULL, NULL, NULL, false },
+};
+
+const char *show_topic(size_t index)
+{
+	return index < sizeof(topics) / sizeof(topics[0]) ? topics[index].name : NULL;
+}
+
+static int topic_print(const struct ctl *ctl, const struct topic *topic, json_t *result)
+{
+	json_t *list = topic->list != NULL ? json_object_get(result, topic->list) : NULL;
+
+	if (ctl->json)
+		return ctl_print_json(result);
+	if (topic->list != NULL && json_array_size(list) == 0) {
+		printf("%s\n", topic->empty);
+		return CTL_OK;
+	}
+	if (topic->print != NULL)
+		return topic->print(topic, result);
+	table_write(stdout, topic->columns, list);
+	return CTL_OK;
+}
+
+/* Method and parameters of a topic, of a tenant or tunnel where one is named. */
+static int topic_show(struct ctl *ctl, const char *name, const char *of)
+{
+	const struct topic *topic = topics;
+	char tenant[32], tunnel[32] = "";
+	json_t *params = json_object(), *result;
+	int rc;
+
+	while (strcmp(topic->name, name) != 0)
+		topic++;
+	if (of != NULL) {
+		if (!ctl_split_name(of, tenant, tunnel) ||
+		    (tunnel[0] != '\0' && !topic->of_tunnel)) {
+			json_decref(params);
+			return command_usage("show", "this is no name that it takes:", of);
+		}
+		json_object_set_new(params, "tenant", json_string(tenant));
+		if (tunnel[0] != '\0')
+			json_object_set_new(params, "tunnel", json_string(tunnel));
+	}
+	rc = ctl_call(ctl, topic->method, params, &result);
+	if (rc != CTL_OK)
+		return rc;
+	rc = topic_print(ctl, topic, result);
+	json_decref(result);
+	return rc;
+}
+
+/* One tenant: what it is, and the lists of what belongs to it. */
+static int tenant_show(struct ctl *ctl, const char *name)
+{
+	static const char *const parts[] = { "attachments", "tunnels",  "sas",
+					     "routes",      "counters", "drops" };
+	size_t i;
+	int rc = CTL_OK;
+
+	if (name == NULL)
+		return command_usage("show", "name the tenant:", "show tenant TENANT");
+	if (ctl->json)
+		return topic_show(ctl, "tenant", name);
+	for (i = 0; i < sizeof(parts) / sizeof(parts[0]) && rc == CTL_OK; i++) {
+		printf("%s%s\n", i > 0 ? "\n" : "", parts[i]);
+		rc = topic_show(ctl, parts[i], name);
+	}
+	return rc;
+}
+
+static int audit_show(struct ctl *ctl, const char *count)
+{
+	json_t *result;
+	char *end = NULL;
+	long limit = count != NULL ? strtol(count, &end, 10) : AUDIT_LIMIT;
+	size_t i;
+	int rc;
+
+	if (limit < 1 || (end != NULL && *end != '\0'))
+		return command_usage("audit", "N is a number of entries, not", count);
+	rc = ctl_call(ctl, "audit.list", json_pack("{s:I}", "limit", (json_int_t)limit), &result);
+	if (rc != CTL_OK)
+		return rc;
+	for (i = 0; strcmp(topics[i].name, "audit") != 0; i++)
+		;
+	rc = topic_print(ctl, &topics[i], result);
+	json_decref(result);
+	return rc;
+}
+
+int command_show(struct ctl *ctl, int argc, char **argv)
+{
+	const char *of = argc > 2 ? argv[2] : NULL;
+	size_t i;
+
+	if (argc < 2)
+		return command_usage("show", "name a TOPIC", NULL);
+	if (argc > 3)
+		return command_usage("show", "too many words from here:", argv[3]);
+	if (strcmp(argv[1], "tenant") == 0)
+		return tenant_show(ctl, of);
+	if (strcmp(argv[1], "audit") == 0)
+		return audit_show(ctl, of);
+	for (i = 0; topics[i].name != NULL; i++)
+		if (strcmp(topics[i].name, argv[1]) == 0)
+			return topic_show(ctl, argv[1], of);
+	return command_usage("show", "there is no topic", argv[1]);
+}
+
+int command_drops(struct ctl *ctl, int argc, char **argv)
+{
+	if (argc > 2)
+		return command_usage("drops", "too many words from here:", argv[2]);
+	return topic_show(ctl, "drops", argc > 1 ? argv[1] : NULL);
+}
+
+int command_audit(struct ctl *ctl, int argc, char **argv)
+{
+	if (argc > 2)
+		return command_usage("audit", "too many words from here:", argv[2]);
+	return audit_show(ctl, argc > 1 ? argv[1] : NULL);
+}
