@@ -28,9 +28,13 @@ void table_tame(char *text)
 {
 	unsigned char *c = (unsigned char *)text;
 
-	for (; *c != '\0'; c++)
-		if (*c < ' ' || *c == 0x7f || (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0))
-			*c = '?'; /* C0 and, in UTF-8, C1 */
+	for (; *c != '\0'; c++) {
+		if (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0) /* C1 in UTF-8 */
+			*c++ = '?';
+		else if (*c >= ' ' && *c != 0x7f)
+			continue;
+		*c = '?';
+	}
 }
 
 void table_number(char *text, size_t len, double number)
