@@ -68,6 +68,15 @@ static void entry_store(struct gateway *gw, const struct abi_attachment *record)
 	memcpy(&place, &next, sizeof(place));
 	__atomic_store_n((uint64_t *)entry, place, __ATOMIC_RELEASE);
 	__atomic_store_n(&entry->mtu, mtu_of(gw, record), __ATOMIC_RELAXED);
+	/* What ICMP errors are sent from: a torn read would only spoil one of them. */
+	memset(entry->ipv4, 0, sizeof(entry->ipv4));
+	memset(entry->ipv6, 0, sizeof(entry->ipv6));
+	for (uint32_t i = ABI_ATTACHMENT_ADDRESSES; i-- > 0;) {
+		if (record->address[i].family == ABI_IPV4)
+			memcpy(entry->ipv4, record->address[i].addr, sizeof(entry->ipv4));
+		else if (record->address[i].family == ABI_IPV6)
+			memcpy(entry->ipv6, record->address[i].addr, sizeof(entry->ipv6));
+	}
 }
 
 static void adjacencies_resize(struct gateway *gw, uint32_t attachment, uint16_t mtu)

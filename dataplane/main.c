@@ -236,6 +236,7 @@ static int process_workers(struct process *p)
 		w->to_main = p->to_main;
 		w->id = i;
 		w->lcore = i + 1;
+		w->tsc_hz = rte_get_tsc_hz();
 		w->idle_sleep_us = p->options.idle_sleep_us;
 		w->account_stages = p->options.account_stages;
 		w->go = &p->go;

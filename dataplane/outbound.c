@@ -97,7 +97,7 @@ static uint32_t outbound_run(struct worker *w, struct packet **run, uint32_t n, 
 void outbound_burst(struct worker *w)
 {
 	struct packet_list *list = &w->encap;
-	uint32_t i = 0, kept = 0, n;
+	uint32_t i = 0, kept = 0, n, failed;
 
 	outbound_sa(w, list);
 	n = list->n;
@@ -109,12 +109,16 @@ void outbound_burst(struct worker *w)
 		kept += outbound_run(w, &list->p[first], i - first, kept);
 	}
 	worker_stage(w, STAGE_ENCAP, n);
-	aead_encrypt(w->tables->aead, w->op, kept);
+	failed = aead_encrypt(w->tables->aead, w->op, kept);
 	worker_stage(w, STAGE_ENCRYPT, kept);
 	for (i = 0; i < kept; i++) {
 		struct packet *p = list->p[i];
 		uint32_t adjacency = __atomic_load_n(&p->sa->out.adjacency, __ATOMIC_RELAXED);
 
+		if (unlikely(failed != 0 && w->op[i].status != AEAD_OK)) {
+			packet_drop(w, p, DROP_encrypt_failed);
+			continue;
+		}
 		if (unlikely(adjacency == 0)) {
 			packet_drop(w, p, DROP_no_underlay);
 			continue;

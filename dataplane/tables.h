@@ -30,9 +30,11 @@ struct attachment {
 	uint16_t port;
 	uint16_t vlan;
 	uint16_t mtu;
-	uint16_t reserved[3];
+	uint16_t reserved;
+	uint8_t ipv4[4]; /* the gateway's first address of each family, to speak from; or zero */
+	uint8_t ipv6[16];
 };
-static_assert(sizeof(struct attachment) == 16, "four attachments to a cache line");
+static_assert(sizeof(struct attachment) == 32, "two attachments to a cache line");
 
 /* How what belongs to the host gets there from an underlay port. */
 enum exception {

@@ -30,6 +30,14 @@ void worker_stage(struct worker *w, enum counters_stage stage, uint32_t packets)
 	w->stage_start = now;
 }
 
+static void worker_send(struct worker *w)
+{
+	if (w->encap.n != 0)
+		outbound_burst(w);
+	if (w->adjacent.n != 0)
+		adjacent_burst(w);
+}
+
 void worker_walk(struct worker *w, uint8_t port, struct rte_mbuf **mbufs, uint32_t n)
 {
 	classify_burst(w, port, mbufs, n);
@@ -40,10 +48,14 @@ void worker_walk(struct worker *w, uint8_t port, struct rte_mbuf **mbufs, uint32
 		forward_burst(w);
 	if (unlikely(w->local.n != 0))
 		local_burst(w);
-	if (w->encap.n != 0)
-		outbound_burst(w);
-	if (w->adjacent.n != 0)
-		adjacent_burst(w);
+	worker_send(w);
+	if (unlikely(w->dropped.n != 0)) {
+		icmp_error_burst(w);
+		if (w->forward.n != 0) {
+			forward_burst(w);
+			worker_send(w);
+		}
+	}
 }
 
 void worker_finish(struct worker *w)

@@ -45,6 +45,8 @@ struct worker {
 	const uint8_t *go;   /* set: poll the ports (start may wait for the first commit) */
 	const uint8_t *stop; /* set: leave */
 	bool account_stages;
+	uint64_t tsc_hz;
+	uint64_t error_refill; /* TSC: when the bucket of ICMP errors was empty */
 	struct worker_rx rx[PORTS_MAX];
 	struct worker_tx tx[PORTS_MAX]; /* by port index */
 
@@ -81,6 +83,7 @@ void forward_burst(struct worker *w);
 void local_burst(struct worker *w);
 void outbound_burst(struct worker *w);
 void adjacent_burst(struct worker *w);
+void icmp_error_burst(struct worker *w);
 void tx_burst(struct worker *w);
 void host_burst(struct worker *w);
 void drop_burst(struct worker *w);

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * ICMP errors for packets that were dropped: time exceeded, and packet too big with the MTU that
+ * would fit (RFC 792, RFC 1191, RFC 4443). The dropped packet's own buffer becomes the error, which
+ * then takes the way of any other packet through its tenant's VRF.
+ */
+#include <rte_branch_prediction.h>
+#include <rte_cycles.h>
+#include <rte_mbuf.h>
+
+#include "ip_header.h"
+#include "vrf.h"
+#include "worker.h"
+
+#define PROTO_ICMP   1
+#define PROTO_ICMPV6 58
+
+#define ICMP_UNREACHABLE          3
+#define ICMP_FRAGMENTATION_NEEDED 4 /* code */
+#define ICMP_TIME_EXCEEDED        11
+#define ICMPV6_TOO_BIG            2
+#define ICMPV6_TIME_EXCEEDED      3
+#define ICMPV6_INFORMATIONAL      128
+
+#define ICMP_LEN     8
+#define ERROR_HOPS   64
+#define QUOTE_IPV4   548  /* RFC 1812 section 4.3.2.3: at most 576 bytes in all */
+#define QUOTE_IPV6   1232 /* RFC 4443 section 2.4 (c): at most the least MTU, 1280 */
+#define ERRORS_BURST 64   /* per worker: this many at once, and so many in a */
+#define ERRORS_HZ    1000 /* second on average */
+
+static bool error_wanted(const struct packet *p)
+{
+	return (p->reason == DROP_ttl_expired || p->reason == DROP_too_big) && p->tenant != 0 &&
+	       !(p->flags & PACKET_ORIGINATED);
+}
+
+/* Never about an error, a fragment that isn't the first, or to a group (RFC 1122 s. 3.2.2). */
+static bool error_allowed(const struct packet *p)
+{
+	const uint8_t *l3 = p->l3;
+	uint32_t offset = p->family == IP_V4 ? (l3[0] & 0xfu) * 4 : IPV6_HEADER_LEN;
+	struct ip_addr source = ip_source(l3, p->family);
+
+	if (ip_bad_source(source, p->family) ||
+	    ip_is_multicast(ip_destination(l3, p->family), p->family))
+		return false;
+	if (p->family == IP_V4) {
+		if ((load_be16(l3 + 6) & 0x1fff) != 0)
+			return false;
+		return l3[9] != PROTO_ICMP ||
+		       (p->length > offset && (l3[offset] == 8 || l3[offset] == 0));
+	}
+	return l3[6] != PROTO_ICMPV6 || (p->length > offset && l3[offset] >= ICMPV6_INFORMATIONAL);
+}
+
+/* A bucket of tokens per worker, so that errors never become the load. */
+static bool error_token(struct worker *w)
+{
+	uint64_t now = rte_rdtsc(), each = w->tsc_hz / ERRORS_HZ;
+	uint64_t tokens;
+
+	if (w->error_refill == 0)
+		w->error_refill = now - ERRORS_BURST * each;
+	tokens = each != 0 ? (now - w->error_refill) / each : 0;
+	if (tokens == 0)
+		return false;
+	if (tokens > ERRORS_BURST)
+		w->error_refill = now - ERRORS_BURST * each;
+	w->error_refill += each;
+	return true;
+}
+
+/* The attachment whose address speaks: where it came in, or, from a tunnel, where it would go. */
+static uint32_t error_attachment(const struct worker *w, const struct packet *p)
+{
+	if (w->tables->attachment[p->attachment].tenant == p->tenant)
+		return p->attachment;
+	if (route_kind(p->route) == ROUTE_KIND_ADJACENCY)
+		return w->tables->adjacency[route_index(p->route)].attachment;
+	return route_kind(p->route) == ROUTE_KIND_ONLINK ? route_index(p->route) : 0;
+}
+
+static uint32_t error_mtu(const struct worker *w, const struct packet *p)
+{
+	if (p->tunnel != 0 && p->walk == ABI_TRACE_OUTBOUND)
+		return __atomic_load_n(&p->sa->out.inner_mtu, __ATOMIC_RELAXED);
+	return w->tables->adjacency[route_index(p->route)].mtu;
+}
+
+static void error_ipv4(const struct worker *w, struct packet *p, const uint8_t *own, uint32_t quote)
+{
+	bool too_big = p->reason == DROP_too_big;
+	uint8_t *icmp = p->l3 - ICMP_LEN, *ip = icmp - IPV4_HEADER_MIN;
+	static const uint8_t template[IPV4_HEADER_MIN] = {
+		0x45, 0xc0, [8] = ERROR_HOPS, [9] = PROTO_ICMP
+	};
+
+	memcpy(ip, template, sizeof(template));
+	memcpy(ip + 12, own, 4);
+	memcpy(ip + 16, p->l3 + 12, 4);
+	store_be16(ip + 2, (uint16_t)(IPV4_HEADER_MIN + ICMP_LEN + quote));
+	store16(ip + 10, (uint16_t)~checksum_fold(ipv4_checksum_sum(ip, IPV4_HEADER_MIN)));
+	store64(icmp, 0);
+	icmp[0] = too_big ? ICMP_UNREACHABLE : ICMP_TIME_EXCEEDED;
+	icmp[1] = too_big ? ICMP_FRAGMENTATION_NEEDED : 0;
+	if (too_big)
+		store_be16(icmp + 6, (uint16_t)error_mtu(w, p));
+	store16(icmp + 2, (uint16_t)~checksum_fold(checksum_sum(icmp, ICMP_LEN + quote, 0)));
+	p->l3 = ip;
+	p->length = (uint16_t)(IPV4_HEADER_MIN + ICMP_LEN + quote);
+}
+
+static void error_ipv6(const struct worker *w, struct packet *p, const uint8_t *own, uint32_t quote)
+{
+	bool too_big = p->reason == DROP_too_big;
+	uint8_t *icmp = p->l3 - ICMP_LEN, *ip = icmp - IPV6_HEADER_LEN;
+	uint32_t len = ICMP_LEN + quote;
+
+	store64(ip, 0x60);
+	store_be16(ip + 4, (uint16_t)len);
+	ip[6] = PROTO_ICMPV6;
+	ip[7] = ERROR_HOPS;
+	memcpy(ip + 8, own, 16);
+	memcpy(ip + 24, p->l3 + 8, 16);
+	store64(icmp, 0);
+	icmp[0] = too_big ? ICMPV6_TOO_BIG : ICMPV6_TIME_EXCEEDED;
+	if (too_big)
+		store32(icmp + 4, __builtin_bswap32(error_mtu(w, p)));
+	store16(icmp + 2, (uint16_t)~checksum_fold(
+				  checksum_sum(icmp, len,
+					       checksum_sum(ip + 8, 32, __builtin_bswap32(len)) +
+						       ((uint64_t)PROTO_ICMPV6 << 24))));
+	p->l3 = ip;
+	p->length = (uint16_t)(IPV6_HEADER_LEN + len);
+}
+
+/* True: p has become an error, to be routed. */
+static bool error_make(struct worker *w, struct packet *p)
+{
+	static const uint8_t nobody[16];
+	const struct attachment *at = &w->tables->attachment[error_attachment(w, p)];
+	const uint8_t *own = p->family == IP_V4 ? at->ipv4 : at->ipv6;
+	uint32_t most = p->family == IP_V4 ? QUOTE_IPV4 : QUOTE_IPV6;
+	uint32_t room = (uint32_t)(p->l3 - (uint8_t *)p->mbuf->buf_addr);
+
+	if (at->tenant != p->tenant || memcmp(own, nobody, p->family == IP_V4 ? 4 : 16) == 0 ||
+	    room < IPV6_HEADER_LEN + ICMP_LEN + 18 || !error_allowed(p) || !error_token(w))
+		return false;
+	drop_count(&w->stats, p);
+	if (p->family == IP_V4)
+		error_ipv4(w, p, own, p->length < most ? p->length : most);
+	else
+		error_ipv6(w, p, own, p->length < most ? p->length : most);
+	p->reason = DROP_NONE;
+	p->flags |= PACKET_ORIGINATED;
+	p->tunnel = 0;
+	p->walk = ABI_TRACE_LOCAL;
+	return true;
+}
+
+void icmp_error_burst(struct worker *w)
+{
+	struct packet_list *list = &w->dropped;
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < list->n; i++) {
+		struct packet *p = list->p[i];
+
+		if (likely(!error_wanted(p)) || !error_make(w, p))
+			list->p[kept++] = p;
+		else
+			packet_push(&w->forward, p);
+	}
+	list->n = kept;
+}
