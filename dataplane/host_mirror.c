@@ -198,16 +198,13 @@ static int request_answer(struct host_mirror *m, uint32_t sequence)
  * NTF_USE is what the kernel does itself when it has a packet to send: it resolves what is unknown,
  * and checks what is stale.
  */
-static int neighbour_ask(struct host_mirror *m, struct mirror_entry *e, int64_t now)
+static int neighbour_ask(struct host_mirror *m, struct mirror_entry *e)
 {
 	uint8_t buffer[REQUEST_MAX] __attribute__((aligned(8))) = { 0 };
 	uint8_t addr[16];
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buffer);
 	struct ndmsg *ndm;
 
-	if (e->permanent || (e->asked && now - e->asked < ASK_MS))
-		return 0;
-	e->asked = now;
 	nlh->nlmsg_type = RTM_NEWNEIGH;
 	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_ACK;
 	nlh->nlmsg_seq = ++m->sequence;
@@ -229,6 +226,7 @@ int host_mirror_resolve(struct host_mirror *m, uint32_t device, enum ip_family f
 			struct ip_addr addr)
 {
 	struct mirror_watch *w = mirror_watch_of(&m->state, device);
+	int64_t now = now_ms();
 	struct mirror_entry *e;
 	int ret;
 
@@ -239,7 +237,11 @@ int host_mirror_resolve(struct host_mirror *m, uint32_t device, enum ip_family f
 	e = mirror_state_want(&m->state, w, family, addr);
 	if (!e)
 		return -ENOMEM;
-	ret = neighbour_ask(m, e, now_ms());
+	/* The kernel would take from a permanent one that it is permanent. */
+	if (e->permanent || (e->asked && now - e->asked < ASK_MS))
+		return 0;
+	e->asked = now;
+	ret = neighbour_ask(m, e);
 	if (ret && !e->usable)
 		mirror_table_remove(&m->state.table[MIRROR_NEIGHBOUR], e);
 	else
@@ -306,7 +308,7 @@ static void dump_end(struct host_mirror *m, bool failed, int64_t now)
 
 /* ---- receiving ---- */
 
-static int neighbour_receive(struct host_mirror *m, const struct nlmsghdr *nlh, int64_t now)
+static int neighbour_receive(struct host_mirror *m, const struct nlmsghdr *nlh)
 {
 	struct mirror_neighbour neighbour;
 	struct mirror_entry *again;
@@ -316,13 +318,12 @@ static int neighbour_receive(struct host_mirror *m, const struct nlmsghdr *nlh, 
 		return ret;
 	ret = mirror_state_neighbour(&m->state, &neighbour, &again);
 	if (again) /* a refusal is of no use to anyone here: host_mirror_resolve() returns it */
-		(void)neighbour_ask(m, again, now);
+		(void)neighbour_ask(m, again);
 	return ret;
 }
 
 /* 0; 1: not for us; negative errno. */
-static int message_receive(struct host_mirror *m, const struct nlmsghdr *nlh, bool dump,
-			   int64_t now)
+static int message_receive(struct host_mirror *m, const struct nlmsghdr *nlh, bool dump)
 {
 	struct mirror_link link;
 	struct mirror_address address;
@@ -344,7 +345,7 @@ static int message_receive(struct host_mirror *m, const struct nlmsghdr *nlh, bo
 		return ret ? ret : mirror_state_route(&m->state, &route, dump);
 	case RTM_NEWNEIGH:
 	case RTM_DELNEIGH:
-		return neighbour_receive(m, nlh, now);
+		return neighbour_receive(m, nlh);
 	case RTM_NEWNEXTHOP: /* routes that use the object change with it */
 	case RTM_DELNEXTHOP:
 		m->state.silent = true;
@@ -385,7 +386,7 @@ static int datagram_receive(struct host_mirror *m, int len, int64_t now)
 				dump_end(m, control_failed(nlh), now);
 			continue;
 		}
-		one = message_receive(m, nlh, dump, now);
+		one = message_receive(m, nlh, dump);
 		if (one == -EBADMSG)
 			m->stats.malformed++;
 		else if (one < 0)
@@ -457,6 +458,7 @@ int host_mirror_process(struct host_mirror *m)
 	if (left < 0)
 		return left;
 
+	mirror_state_tell_again(&m->state);
 	if (m->phase == DUMP_SWEEPING) {
 		if (!mirror_state_sweep(&m->state, m->kind, &m->sweep, SWEEP_BUCKETS))
 			return 1;

@@ -38,7 +38,8 @@ struct host_mirror_route {
 
 /*
  * `device` is the caller's number from host_mirror_watch(). Every member must be set. A thing is
- * told once when it appears, again when it changes, and once when it goes.
+ * told once when it appears, again when it changes (a neighbour also when it is asked for again), and
+ * once when it goes.
  */
 struct host_mirror_events {
 	/* `up`: administratively up with a carrier. Told before anything else of the device. */
@@ -92,9 +93,9 @@ bool host_mirror_synced(const struct host_mirror *m);
 
 /*
  * Asks the kernel for the link-layer address of a neighbour, which comes by the event: its address,
- * or NULL when nobody answers. From then on the mirror has the kernel check the neighbour again
+ * or NULL when nobody answers. One that is known is told again. From then on the mirror has the kernel check the neighbour again
  * whenever it goes stale, so that a change of its address is noticed. To be called for packets that
- * can't be sent; asks at most once a second per address.
+ * can't be sent; asks no more often than once a second per address.
  * 0: under way; -ENODEV: not watched or not there; -ENETDOWN; -EPERM: no CAP_NET_ADMIN; -ENOMEM; or
  * what the kernel said.
  */

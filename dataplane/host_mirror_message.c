@@ -28,15 +28,21 @@ static int collect(const struct nlattr *attr, void *data)
 	return MNL_CB_OK;
 }
 
-/* `tb` has max + 1 members, all NULL. */
+/*
+ * `tb` has max + 1 members, all NULL. By the payload's length, since mnl_attr_parse() rounds that of
+ * the message up.
+ */
 static int attributes(const struct nlmsghdr *nlh, size_t head, const struct nlattr **tb,
 		      uint16_t max)
 {
+	const uint8_t *payload = mnl_nlmsg_get_payload(nlh);
+	size_t len = mnl_nlmsg_get_payload_len(nlh);
 	struct attributes a = { .tb = tb, .max = max };
 
-	if (mnl_nlmsg_get_payload_len(nlh) < head)
+	head = MNL_ALIGN(head);
+	if (len < head)
 		return -EBADMSG;
-	return mnl_attr_parse(nlh, (unsigned int)head, collect, &a) < 0 ? -EBADMSG : 0;
+	return mnl_attr_parse_payload(payload + head, len - head, collect, &a) < 0 ? -EBADMSG : 0;
 }
 
 static int get_u32(const struct nlattr *attr, uint32_t *value)

@@ -194,7 +194,26 @@ struct mirror_entry *mirror_state_want(struct mirror_state *s, struct mirror_wat
 		e->watch = watch;
 		e->generation = s->generation[MIRROR_NEIGHBOUR];
 	}
+	/* Who asks has forgotten what was told. It is told outside of its own call. */
+	if (e->usable)
+		e->tell_again = s->tell_again = true;
 	return e;
+}
+
+void mirror_state_tell_again(struct mirror_state *s)
+{
+	const struct mirror_table *t = &s->table[MIRROR_NEIGHBOUR];
+
+	if (!s->tell_again)
+		return;
+	s->tell_again = false;
+	for (uint32_t i = 0; i < t->buckets; i++) {
+		for (struct mirror_entry *e = t->bucket[i]; e; e = e->next) {
+			if (e->tell_again && e->usable)
+				neighbour_tell(s, e);
+			e->tell_again = false;
+		}
+	}
 }
 
 /* ---- devices ---- */

@@ -46,6 +46,7 @@ struct mirror_state {
 	 * a moment later.
 	 */
 	bool silent;
+	bool tell_again; /* some neighbour has that mark */
 };
 
 int mirror_state_init(struct mirror_state *s, const struct host_mirror_events *events, void *ctx);
@@ -70,6 +71,9 @@ int mirror_state_neighbour(struct mirror_state *s, const struct mirror_neighbour
 /* A resolution is asked for: the neighbour's entry, made where there is none. NULL: no memory. */
 struct mirror_entry *mirror_state_want(struct mirror_state *s, struct mirror_watch *watch,
 				       enum ip_family family, struct ip_addr addr);
+
+/* Tells of the neighbours that were asked for though they were told of before. */
+void mirror_state_tell_again(struct mirror_state *s);
 
 /*
  * After a whole dump: what it did not have is gone. Does up to `buckets` of the table from *bucket

@@ -40,7 +40,8 @@ struct mirror_entry {
 	bool usable;    /* the caller was told of mac */
 	bool permanent; /* never asked for */
 	bool wanted;    /* to be kept fresh */
-	int64_t asked;  /* monotonic ms */
+	bool tell_again;
+	int64_t asked; /* monotonic ms */
 };
 
 struct mirror_table {
