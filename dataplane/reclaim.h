@@ -22,7 +22,8 @@ struct rte_rcu_qsbr *reclaim_qsbr(struct reclaim *r);
 
 /*
  * Calls fn(owner, a, b) after a grace period, in the order of the calls. Never fails: without
- * memory to queue it, it waits for the readers and calls fn at once.
+ * memory to queue it, it waits for the readers and calls fn at once. Before its queue grows it frees
+ * what is due: be ready for any deferred fn to be called here.
  */
 void reclaim_defer(struct reclaim *r, reclaim_fn fn, void *owner, uint64_t a, uint64_t b);
 /* Frees what is due, without waiting. Returns how many entries still wait. */
