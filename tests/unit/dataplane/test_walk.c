@@ -222,6 +222,119 @@ static void test_drops(void **state)
 	testbed_destroy(bed);
 }
 
+/* What the ICMP error says, as the tenant's host sees it. */
+static void expect_error(struct testbed *bed, enum ip_family family, uint8_t type, uint8_t code,
+			 uint32_t mtu, const uint8_t *offending, uint32_t quoted)
+{
+	uint32_t header = family == IP_V4 ? 20 : 40;
+	struct rte_mbuf *out[BURST_MAX];
+	const uint8_t *l3, *icmp;
+	uint64_t sum = 0;
+
+	assert_int_equal(testbed_out(bed, BED_PORT_TENANT, out), 1);
+	l3 = rte_pktmbuf_mtod_offset(out[0], uint8_t *, 14);
+	icmp = l3 + header;
+	assert_int_equal(out[0]->data_len, 14 + header + 8 + quoted);
+	assert_int_equal(icmp[0], type);
+	assert_int_equal(icmp[1], code);
+	assert_int_equal(family == IP_V4 ? load_be16(icmp + 6) : load_be16(icmp + 6), mtu);
+	if (family == IP_V6)
+		sum = checksum_sum(l3 + 8, 32, __builtin_bswap32(8 + quoted)) + (58u << 24);
+	assert_int_equal(checksum_fold(checksum_sum(icmp, 8 + quoted, sum)), 0xffff);
+	/* Quoted as it came, but for the hops and the IPv4 checksum. */
+	assert_memory_equal(icmp + 8 + 12, offending + 14 + 12, quoted - 12);
+	/* From the gateway, to who sent it. */
+	assert_memory_equal(l3 + (family == IP_V4 ? 16 : 24),
+			    offending + 14 + (family == IP_V4 ? 12 : 8), family == IP_V4 ? 4 : 16);
+	assert_memory_equal(l3 + (family == IP_V4 ? 12 : 8),
+			    family == IP_V4 ? bed->tables->attachment[1].ipv4 :
+					      bed->tables->attachment[1].ipv6,
+			    family == IP_V4 ? 4 : 16);
+	rte_pktmbuf_free(out[0]);
+}
+
+static void test_icmp_errors(void **state)
+{
+	struct testbed *bed = testbed_create(0, 16, 64);
+	struct attachment *at = &bed->tables->attachment[1];
+	struct rte_mbuf *out[BURST_MAX];
+	uint8_t frame[2048];
+	uint32_t len;
+
+	bed->worker->tsc_hz = 1000; /* tokens without end */
+	memcpy(at->ipv4, "\x0a\0\0\x01", 4);
+	memcpy(at->ipv6, "\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01", 16);
+
+	len = testbed_frame(frame, IP_V4, 1401, true);
+	testbed_walk(bed, BED_PORT_TENANT, frame, len);
+	expect_error(bed, IP_V4, 3, 4, 1400, frame, 548);
+	len = testbed_frame(frame, IP_V6, 1401, true);
+	testbed_walk(bed, BED_PORT_TENANT, frame, len);
+	expect_error(bed, IP_V6, 2, 0, 1400, frame, 1232);
+	assert_int_equal(testbed_drops(bed, 1, DROP_too_big), 2);
+
+	len = testbed_frame(frame, IP_V4, 60, true);
+	frame[14 + 8] = 1;
+	store16(frame + 24, 0);
+	store16(frame + 24, (uint16_t)~checksum_fold(ipv4_checksum_sum(frame + 14, 20)));
+	testbed_walk(bed, BED_PORT_TENANT, frame, len);
+	expect_error(bed, IP_V4, 11, 0, 0, frame, 60);
+	len = testbed_frame(frame, IP_V6, 60, true);
+	frame[14 + 7] = 1;
+	testbed_walk(bed, BED_PORT_TENANT, frame, len);
+	expect_error(bed, IP_V6, 3, 0, 0, frame, 60);
+	assert_int_equal(testbed_drops(bed, 1, DROP_ttl_expired), 2);
+
+	/* No error about an error, nor about a fragment behind the first. */
+	len = testbed_frame(frame, IP_V6, 60, true);
+	frame[14 + 7] = 1;
+	frame[14 + 6] = 58;
+	frame[14 + 40] = 3;
+	testbed_walk(bed, BED_PORT_TENANT, frame, len);
+	assert_int_equal(testbed_out(bed, BED_PORT_TENANT, out), 0);
+	len = testbed_frame(frame, IP_V4, 60, true);
+	frame[14 + 8] = 1;
+	frame[14 + 7] = 9;
+	store16(frame + 24, 0);
+	store16(frame + 24, (uint16_t)~checksum_fold(ipv4_checksum_sum(frame + 14, 20)));
+	testbed_walk(bed, BED_PORT_TENANT, frame, len);
+	assert_int_equal(testbed_out(bed, BED_PORT_TENANT, out), 0);
+	testbed_conserved(bed, 1, 0);
+	testbed_destroy(bed);
+}
+
+static void test_echo(void **state)
+{
+	struct testbed *bed = testbed_create(0, 16, 64);
+	struct rte_mbuf *out[BURST_MAX];
+	uint8_t frame[2048], *icmp = frame + 14 + 20;
+	uint32_t len = testbed_frame(frame, IP_V4, 101, true); /* odd on purpose */
+
+	memcpy(frame + 14 + 16, "\x0a\0\0\x01", 4); /* LOCAL in the testbed's VRF */
+	frame[14 + 9] = 1;
+	store16(frame + 24, 0);
+	store16(frame + 24, (uint16_t)~checksum_fold(ipv4_checksum_sum(frame + 14, 20)));
+	memset(icmp, 0, 4);
+	icmp[0] = 8;
+	store16(icmp + 2, (uint16_t)~checksum_fold(checksum_sum(icmp, 81, 0)));
+	testbed_walk(bed, BED_PORT_TENANT, frame, len);
+	assert_int_equal(testbed_out(bed, BED_PORT_TENANT, out), 1);
+	assert_int_equal(*rte_pktmbuf_mtod_offset(out[0], uint8_t *, 14 + 20), 0);
+	assert_int_equal(checksum_fold(checksum_sum(
+				 rte_pktmbuf_mtod_offset(out[0], uint8_t *, 14 + 20), 81, 0)),
+			 0xffff);
+	assert_memory_equal(rte_pktmbuf_mtod_offset(out[0], uint8_t *, 14 + 24), icmp + 4, 77);
+	rte_pktmbuf_free(out[0]);
+	assert_int_equal(bed->worker->stats.tenant[1].local_packets, 1);
+
+	icmp[5] ^= 1; /* the checksum no longer fits */
+	testbed_walk(bed, BED_PORT_TENANT, frame, len);
+	assert_int_equal(testbed_out(bed, BED_PORT_TENANT, out), 0);
+	assert_int_equal(testbed_drops(bed, 1, DROP_local_unhandled), 1);
+	testbed_conserved(bed, 1, 0);
+	testbed_destroy(bed);
+}
+
 static int setup(void **state)
 {
 	testbed_eal();
@@ -237,6 +350,8 @@ int main(void)
 		cmocka_unit_test(test_inner_source),
 		cmocka_unit_test(test_lease),
 		cmocka_unit_test(test_drops),
+		cmocka_unit_test(test_icmp_errors),
+		cmocka_unit_test(test_echo),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
