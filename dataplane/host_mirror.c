@@ -22,10 +22,10 @@
 #define RECEIVE_BUFFER  (4 << 20) /* bytes that the kernel may queue for us */
 #define MESSAGE_MAX     32768     /* the kernel fills dumps up to this */
 #define REQUEST_MAX     256
-#define DATAGRAMS       32   /* taken in one call of host_mirror_process() */
-#define SWEEP_BUCKETS   4096 /* likewise */
-#define SILENT_MS       200  /* after which what changed without a word has changed */
-#define RETRY_MS        250  /* before a dump that failed or was interrupted is taken again */
+#define DATAGRAMS       32    /* taken in one call of host_mirror_process() */
+#define SWEEP_BUCKETS   65536 /* likewise */
+#define SILENT_MS       200   /* after which what changed without a word has changed */
+#define RETRY_MS        250   /* before a dump that failed or was interrupted is taken again */
 #define DUMP_TIMEOUT_MS 10000
 #define ASK_MS          1000 /* between two requests for one address */
 
@@ -442,10 +442,13 @@ static void routes_schedule(struct host_mirror *m, int64_t now)
 	}
 }
 
+/* Between datagrams. A sweep that is under way begins again in a table that has grown. */
 static void tables_grow(struct host_mirror *m)
 {
-	for (int kind = MIRROR_ADDRESS; kind < MIRROR_KINDS; kind++)
-		mirror_table_grow(&m->state.table[kind]);
+	for (int kind = MIRROR_ADDRESS; kind < MIRROR_KINDS; kind++) {
+		if (mirror_table_grow(&m->state.table[kind]) && kind == (int)m->kind)
+			m->sweep = 0;
+	}
 }
 
 int host_mirror_process(struct host_mirror *m)
@@ -453,8 +456,10 @@ int host_mirror_process(struct host_mirror *m)
 	int64_t now = now_ms();
 	int left = 1, ret;
 
-	for (int i = 0; i < DATAGRAMS && left > 0; i++)
+	for (int i = 0; i < DATAGRAMS && left > 0; i++) {
 		left = datagram_take(m, now);
+		tables_grow(m);
+	}
 	if (left < 0)
 		return left;
 
@@ -467,15 +472,10 @@ int host_mirror_process(struct host_mirror *m)
 	if (m->phase == DUMP_READING && now - m->dump_at > DUMP_TIMEOUT_MS)
 		dump_again(m, now);
 	routes_schedule(m, now);
-	if (m->phase == DUMP_IDLE) {
-		tables_grow(m);
-		/* Into an empty queue: a dump finds no room in one that is full of events. */
-		if (m->state.dirty && left == 0 && now >= m->retry_at) {
-			ret = dump_start(m, now);
-			if (ret)
-				return ret;
-			left = 1;
-		}
+	/* Into an empty queue: a dump finds no room in one that is full of events. */
+	if (m->phase == DUMP_IDLE && m->state.dirty && left == 0 && now >= m->retry_at) {
+		ret = dump_start(m, now);
+		left = ret ? ret : 1;
 	}
 	return left;
 }

@@ -61,18 +61,18 @@ static struct mirror_entry **tail_of(struct mirror_table *t, const struct mirror
 	return tail;
 }
 
-void mirror_table_grow(struct mirror_table *t)
+bool mirror_table_grow(struct mirror_table *t)
 {
 	struct mirror_table larger = *t;
 	struct mirror_entry *e, *next;
 
 	if (t->count <= t->buckets || t->buckets >= BUCKETS_MAX)
-		return;
+		return false;
 	while (larger.buckets < t->count * 2 && larger.buckets < BUCKETS_MAX)
 		larger.buckets *= 2;
 	larger.bucket = calloc(larger.buckets, sizeof(struct mirror_entry *));
 	if (!larger.bucket)
-		return;
+		return false;
 	for (uint32_t i = 0; i < t->buckets; i++) {
 		for (e = t->bucket[i]; e; e = next) {
 			next = e->next;
@@ -82,6 +82,7 @@ void mirror_table_grow(struct mirror_table *t)
 	}
 	free(t->bucket);
 	*t = larger;
+	return true;
 }
 
 static struct mirror_entry *same_key(struct mirror_entry *e, const struct mirror_key *key)

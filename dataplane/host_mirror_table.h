@@ -53,8 +53,8 @@ struct mirror_table {
 
 int mirror_table_init(struct mirror_table *t);
 void mirror_table_free(struct mirror_table *t);
-/* Makes room where the table is crowded; without memory it stays as it is. */
-void mirror_table_grow(struct mirror_table *t);
+/* Makes room where the table is crowded; without memory it stays as it is. True: it has grown. */
+bool mirror_table_grow(struct mirror_table *t);
 
 struct mirror_entry *mirror_table_first(const struct mirror_table *t, const struct mirror_key *key);
 /* The next one with the same key. */
