@@ -68,7 +68,7 @@ struct tables {
 	uint32_t max_sas;
 	uint32_t max_adjacencies;
 	uint32_t ports;
-	struct table_port port[PORTS_MAX];
+	struct table_port port[PORTS_MAX] __attribute__((aligned(64)));
 };
 
 struct tables_size {

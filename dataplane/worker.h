@@ -61,8 +61,8 @@ struct worker {
 	struct packet_list host;     /* for the main lcore: ARP, ND, unresolved next hops, punts */
 	struct packet_list dropped;
 	uint32_t out_ports; /* bit set of ports with something in `out` */
-	struct packet packet[BURST_MAX];
-	struct aead_op op[BURST_MAX];
+	struct packet packet[BURST_MAX] __attribute__((aligned(64)));
+	struct aead_op op[BURST_MAX] __attribute__((aligned(64)));
 	struct route_query query[BURST_MAX];
 	struct packet_list out[PORTS_MAX];
 };
