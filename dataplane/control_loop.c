@@ -60,6 +60,16 @@ static int loop_watch(int epoll, int fd)
 	return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &ev) == 0 ? 0 : -errno;
 }
 
+/* A bounded part of the work; true: more is left. */
+static bool loop_mirror(struct gateway *gw)
+{
+	int err = host_mirror_process(gw->mirror);
+
+	if (err < 0)
+		log_error("underlay: netlink fails; the mirror reads everything again");
+	return err > 0;
+}
+
 static void loop_timers(struct control_loop *loop, uint64_t now, uint64_t *tick, uint64_t *devices)
 {
 	struct gateway *gw = loop->gw;
@@ -67,7 +77,7 @@ static void loop_timers(struct control_loop *loop, uint64_t now, uint64_t *tick,
 	if (now >= *tick) {
 		*tick = now + TICK_MS;
 		if (gw->mirror != NULL)
-			host_mirror_process(gw->mirror);
+			(void)loop_mirror(gw);
 		neighbour_tick(gw->neighbours, now);
 	}
 	if (now >= *devices) {
@@ -81,7 +91,7 @@ int control_loop_run(struct control_loop *loop)
 {
 	struct gateway *gw = loop->gw;
 	uint64_t tick = 0, devices = 0;
-	bool stop = false;
+	bool stop = false, mirror_busy = false;
 	int epoll = epoll_create1(EPOLL_CLOEXEC), err;
 
 	if (epoll < 0)
@@ -94,16 +104,18 @@ int control_loop_run(struct control_loop *loop)
 	while (err == 0 && !stop) {
 		struct epoll_event ev[4];
 		uint32_t work = loop_packets(loop) + exception_poll(gw);
-		int n = epoll_wait(epoll, ev, 4, work != 0 ? 0 : POLL_MS);
+		int n = epoll_wait(epoll, ev, 4, work != 0 || mirror_busy ? 0 : POLL_MS);
 
 		for (int i = 0; i < n; i++) {
 			if (ev[i].data.fd == loop->signals)
 				stop = true;
 			else if (ev[i].data.fd == southbound_fd(loop->southbound))
 				southbound_poll(loop->southbound);
-			else if (host_mirror_process(gw->mirror) < 0)
-				log_error("underlay: netlink fails; the mirror tries again");
+			else
+				mirror_busy = true;
 		}
+		if (mirror_busy)
+			mirror_busy = loop_mirror(gw);
 		if (gw->generation != 0 && !*loop->go)
 			__atomic_store_n(loop->go, 1, __ATOMIC_RELEASE);
 		loop_timers(loop, now_ms(), &tick, &devices);
