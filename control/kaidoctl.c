@@ -32,40 +32,48 @@ static void usage(FILE *out)
 		"not asked properly, 3 when kaidod can't be reached.\n");
 }
 
-/* Takes the options that may stand anywhere out of argv. 1: done; -1: a mistake; 0: go on. */
-static int globals_take(struct ctl *ctl, int *argc, char **argv, bool *help)
+int ctl_globals_take(struct ctl *ctl, int *argc, char **argv)
 {
-	int i, n = 1;
+	int i, n = 0;
 
-	for (i = 1; i < *argc; i++) {
-		if (strcmp(argv[i], "--json") == 0) {
+	for (i = 0; i < *argc; i++) {
+		/* Words that are being completed are nobody's options. */
+		if (n == 1 && strcmp(argv[0], "complete") == 0) {
+			for (; i < *argc; i++)
+				argv[n++] = argv[i];
+		} else if (strcmp(argv[i], "--json") == 0) {
 			ctl->json = true;
 		} else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-			*help = true;
+			ctl->help = true;
 		} else if (strcmp(argv[i], "--version") == 0) {
-			printf("kaidoctl %s\n", KAIDO_VERSION);
-			return 1;
+			ctl->version = true;
 		} else if (strncmp(argv[i], "--socket=", 9) == 0) {
 			ctl->socket = argv[i] + 9;
-		} else if (strcmp(argv[i], "--socket") == 0) {
-			if (i + 1 == *argc) {
-				fprintf(stderr, "kaidoctl: --socket takes a path\n");
-				return -1;
-			}
+		} else if (strcmp(argv[i], "--socket") != 0) {
+			argv[n++] = argv[i];
+		} else if (i + 1 < *argc) {
 			ctl->socket = argv[++i];
 		} else {
-			/* Words that are being completed are nobody's options. */
-			if (n == 1 && strcmp(argv[i], "complete") == 0) {
-				for (; i < *argc; i++)
-					argv[n++] = argv[i];
-				break;
-			}
-			argv[n++] = argv[i];
+			fprintf(stderr, "kaidoctl: --socket takes a path\n");
+			return CTL_USAGE;
 		}
 	}
 	argv[n] = NULL;
 	*argc = n;
-	return 0;
+	return CTL_OK;
+}
+
+int ctl_run(struct ctl *ctl, int argc, char **argv)
+{
+	char *help[] = { NULL, argv[0], NULL };
+
+	if (ctl->version) {
+		printf("kaidoctl %s\n", KAIDO_VERSION);
+		return CTL_OK;
+	}
+	if (ctl->help)
+		return command_help(ctl, argc > 0 ? 2 : 1, help);
+	return argc > 0 ? command_run(ctl, argc, argv) : CTL_OK;
 }
 
 int main(int argc, char **argv)
@@ -73,25 +81,19 @@ int main(int argc, char **argv)
 	const char *from_environment = getenv("KAIDO_SOCKET");
 	const struct rlimit none = { 0, 0 };
 	struct ctl ctl = { .socket = from_environment != NULL ? from_environment : SOCKET_DEFAULT };
-	bool help = false;
 	int rc;
 
 	setlocale(LC_ALL, "");
 	setlocale(LC_NUMERIC, "C");
 	setrlimit(RLIMIT_CORE, &none); /* key files pass through this memory */
 	key_file_wipe_json();
-	rc = globals_take(&ctl, &argc, argv, &help);
-	if (rc != 0)
-		return rc < 0 ? CTL_USAGE : CTL_OK;
-	if (help && argc > 1) {
-		rc = command_help(&ctl, argc, argv);
-	} else if (help) {
-		usage(stdout);
-	} else if (argc > 1) {
-		rc = command_run(&ctl, argc - 1, argv + 1);
-	} else {
+	argc--;
+	argv++;
+	rc = ctl_globals_take(&ctl, &argc, argv);
+	if (rc == CTL_OK && argc == 0 && !ctl.help && !ctl.version)
 		rc = shell_run(&ctl);
-	}
+	else if (rc == CTL_OK)
+		rc = ctl_run(&ctl, argc, argv);
 	rpc_client_close(ctl.client);
 	if (fflush(stdout) != 0 && rc == CTL_OK) {
 		perror("kaidoctl: standard output");

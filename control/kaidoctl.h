@@ -24,7 +24,9 @@ enum ctl_exit {
 
 struct ctl {
 	const char *socket;
-	bool json;                 /* results as kaidod gave them */
+	bool json; /* results as kaidod gave them */
+	bool help;
+	bool version;
 	struct rpc_client *client; /* once a command needed it */
 };
 
@@ -40,6 +42,20 @@ extern const struct command ctl_commands[]; /* ends with a NULL name */
 
 const struct command *command_find(const char *name);
 int command_run(struct ctl *ctl, int argc, char **argv);
+
+/* Takes --json, --socket PATH, --help and --version out of the words; CTL_USAGE: a mistake. */
+int ctl_globals_take(struct ctl *ctl, int *argc, char **argv);
+
+/* Runs a command, or what of these options stands in its place. */
+int ctl_run(struct ctl *ctl, int argc, char **argv);
+
+/*
+ * Waits so many seconds. False: Ctrl-C came, for which ctl_interrupt_hold() must have been called
+ * before; ctl_interrupt_release() gives Ctrl-C its usual meaning back.
+ */
+bool ctl_wait(double seconds);
+void ctl_interrupt_hold(void);
+void ctl_interrupt_release(void);
 
 /* Says how the command is used, on standard error. Returns CTL_USAGE. */
 int command_usage(const char *name, const char *mistake, const char *what);

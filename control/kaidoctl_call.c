@@ -3,9 +3,11 @@
 #include "kaidoctl.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "rpc_client.h"
@@ -69,7 +71,8 @@ int ctl_failure_report(const struct rpc_failure *failure)
 {
 	fprintf(stderr, "kaidoctl: ");
 	text_print_tame(failure->message);
-	return failure->code == 0 ? CTL_UNREACHABLE : CTL_FAILED;
+	return failure->code == 0 || failure->code == RPC_FAILURE_TIMEOUT ? CTL_UNREACHABLE
+									  : CTL_FAILED;
 }
 
 int ctl_call_config(struct ctl *ctl, const char *method, json_t *params, json_t **result,
@@ -97,7 +100,8 @@ int ctl_call_config(struct ctl *ctl, const char *method, json_t *params, json_t 
 		fprintf(stderr, "%zu mistake%s; nothing was changed.\n", n, n == 1 ? "" : "s");
 		rc = CTL_FAILED;
 	}
-	if (failure.code == 0) { /* the connection is no use any more */
+	if (failure.code == 0 ||
+	    failure.code == RPC_FAILURE_TIMEOUT) { /* the connection is no use any more */
 		rpc_client_close(ctl->client);
 		ctl->client = NULL;
 	}
@@ -143,4 +147,37 @@ bool ctl_split_name(const char *text, char tenant[32], char name[32])
 	if (slash != NULL)
 		memcpy(name, slash + 1, strlen(slash + 1) + 1);
 	return true;
+}
+
+static sigset_t interrupt_set(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	return set;
+}
+
+void ctl_interrupt_hold(void)
+{
+	const sigset_t set = interrupt_set();
+
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+void ctl_interrupt_release(void)
+{
+	const sigset_t set = interrupt_set();
+
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+bool ctl_wait(double seconds)
+{
+	const struct timespec time = { .tv_sec = (time_t)seconds,
+				       .tv_nsec =
+					       (long)((seconds - (double)(time_t)seconds) * 1e9) };
+	const sigset_t set = interrupt_set();
+
+	return sigtimedwait(&set, NULL, &time) != SIGINT;
 }

@@ -10,6 +10,8 @@
 
 #include <histedit.h>
 
+#include "rpc_client.h"
+
 #define WORDS_MAX     64
 #define HISTORY_LINES 500
 
@@ -95,7 +97,8 @@ static int line_run(struct ctl *ctl, Tokenizer *tokenizer, const char *line, boo
 {
 	const char **words;
 	char *argv[WORDS_MAX + 1], *own[WORDS_MAX]; /* commands reorder argv */
-	int argc, i, rc = CTL_OK;
+	struct ctl once = *ctl;                     /* options are of this line alone */
+	int argc, n, i, rc = CTL_OK;
 
 	tok_reset(tokenizer);
 	if (tok_str(tokenizer, line, &argc, &words) != 0) {
@@ -111,10 +114,19 @@ static int line_run(struct ctl *ctl, Tokenizer *tokenizer, const char *line, boo
 	for (i = 0; i < argc; i++)
 		argv[i] = own[i] = strdup(words[i]);
 	argv[argc] = NULL;
+	n = argc;
 	*quit = strcmp(argv[0], "exit") == 0 || strcmp(argv[0], "quit") == 0;
 	if (!*quit)
-		rc = command_run(ctl, argc, argv);
-	for (i = 0; i < argc; i++)
+		rc = ctl_globals_take(&once, &argc, argv);
+	if (once.socket != ctl->socket)
+		once.client = NULL;
+	if (!*quit && rc == CTL_OK)
+		rc = ctl_run(&once, argc, argv);
+	if (once.socket != ctl->socket)
+		rpc_client_close(once.client);
+	else
+		ctl->client = once.client;
+	for (i = 0; i < n; i++)
 		free(own[i]);
 	return rc;
 }

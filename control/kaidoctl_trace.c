@@ -111,14 +111,12 @@ static int records_print(const struct ctl *ctl, const json_t *result)
 /* kaidod gives what one message of the dataplane holds: more may wait. */
 static int trace_read(struct ctl *ctl, const struct trace *trace)
 {
-	const struct timespec pause = { .tv_sec = FOLLOW_SECONDS };
 	size_t n = 1, all = 0;
 	json_t *result;
 	int rc = CTL_OK;
 
-	while (rc == CTL_OK && (n > 0 || trace->follow)) {
-		if (n == 0)
-			nanosleep(&pause, NULL);
+	ctl_interrupt_hold();
+	while (rc == CTL_OK && (n > 0 || trace->follow) && ctl_wait(n > 0 ? 0 : FOLLOW_SECONDS)) {
 		rc = ctl_call(ctl, "trace.read", NULL, &result);
 		if (rc != CTL_OK)
 			break;
@@ -128,6 +126,7 @@ static int trace_read(struct ctl *ctl, const struct trace *trace)
 		all += n;
 		json_decref(result);
 	}
+	ctl_interrupt_release();
 	if (rc == CTL_OK && all == 0 && !ctl->json)
 		printf("No records. Start one with: kaidoctl trace start\n");
 	return rc;

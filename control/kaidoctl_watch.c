@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,8 @@
 
 #include "rpc_client.h"
 #include "table.h"
+
+#define INTERRUPT_MS 200 /* between looks for Ctrl-C */
 
 struct watch {
 	const char *tenant; /* NULL: all tenants */
@@ -188,14 +189,6 @@ static int watch_options(struct watch *watch, int argc, char **argv)
 	return CTL_OK;
 }
 
-static void interval_sleep(double seconds)
-{
-	struct timespec rest = { .tv_sec = (time_t)seconds,
-				 .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9) };
-
-	nanosleep(&rest, NULL);
-}
-
 int command_watch(struct ctl *ctl, int argc, char **argv)
 {
 	struct watch watch = { .interval = 1 };
@@ -206,8 +199,9 @@ int command_watch(struct ctl *ctl, int argc, char **argv)
 	rc = watch_options(&watch, argc, argv);
 	if (rc == CTL_OK)
 		rc = counters_get(ctl, &watch, &before);
-	while (rc == CTL_OK && (watch.count == 0 || n++ < watch.count)) {
-		interval_sleep(watch.interval);
+	ctl_interrupt_hold();
+	while (rc == CTL_OK && (watch.count == 0 || n++ < watch.count) &&
+	       ctl_wait(watch.interval)) {
 		rc = counters_get(ctl, &watch, &now);
 		if (rc != CTL_OK)
 			break;
@@ -215,6 +209,7 @@ int command_watch(struct ctl *ctl, int argc, char **argv)
 		json_decref(before);
 		before = now;
 	}
+	ctl_interrupt_release();
 	json_decref(before);
 	return rc;
 }
@@ -252,14 +247,18 @@ int command_events(struct ctl *ctl, int argc, char **argv)
 	if (rc != CTL_OK)
 		return rc;
 	json_decref(result);
-	while (rc == CTL_OK && (watch.count == 0 || n++ < watch.count)) {
-		event = rpc_client_event(ctl->client, -1, &failure);
-		if (event == NULL)
-			rc = ctl_failure_report(&failure);
-		else
+	ctl_interrupt_hold();
+	while (rc == CTL_OK && (watch.count == 0 || n < watch.count) && ctl_wait(0)) {
+		event = rpc_client_event(ctl->client, INTERRUPT_MS, &failure);
+		if (event != NULL) {
 			rc = event_print(ctl, event);
+			n++;
+		} else if (failure.code != RPC_FAILURE_TIMEOUT) {
+			rc = ctl_failure_report(&failure);
+		}
 		json_decref(event);
 	}
+	ctl_interrupt_release();
 	/* Events would come between the answers of the commands that follow in a shell. */
 	rpc_client_close(ctl->client);
 	ctl->client = NULL;

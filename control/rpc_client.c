@@ -136,6 +136,7 @@ static int buffer_fill(struct rpc_client *client, int timeout_ms, struct rpc_fai
 	rc = poll(&ready, 1, timeout_ms);
 	if (rc == 0 || (rc < 0 && errno == EINTR)) {
 		failure_set(failure, rc == 0 ? "kaidod does not answer" : "interrupted");
+		failure->code = rc == 0 ? RPC_FAILURE_TIMEOUT : 0;
 		return rc == 0 ? -ETIMEDOUT : -EINTR;
 	}
 	n = recv(client->socket, client->buffer + client->used, client->room - client->used, 0);

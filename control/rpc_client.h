@@ -7,7 +7,9 @@
 
 struct rpc_client;
 
-/* An error object that kaidod answered with, or what went wrong on the way (code 0). */
+#define RPC_FAILURE_TIMEOUT (-1) /* nothing came; the connection may be used further */
+
+/* An error object that kaidod answered with, or what went wrong on the way (code 0, or above). */
 struct rpc_failure {
 	int code;
 	char message[512];
