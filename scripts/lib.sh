@@ -244,22 +244,8 @@ hugepages_reserve()
 		hugepages_release
 		return 0
 	fi
-	hugepages_mount
 	# shellcheck disable=SC2034
 	MEMORY_ARGS=()
-}
-
-# DPDK takes hugepages through a mounted hugetlbfs.
-hugepages_mount()
-{
-	local dir
-
-	if ! grep -q ' hugetlbfs ' /proc/mounts; then
-		dir=/dev/hugepages
-		mkdir -p "$dir"
-		mount -t hugetlbfs -o pagesize=2M none "$dir"
-		at_exit umount "$dir"
-	fi
 }
 
 hugepages_release()

@@ -27,6 +27,10 @@ from .pcap import read_pcap, write_pcap
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 BUILD = os.environ.get("KAIDO_BUILD", os.path.join(ROOT, "build"))
 PROGRAM = os.path.join(BUILD, "dataplane", "kaido-dataplane")
+ENVIRONMENT = dict(  # for a build with sanitizers
+    os.environ, ASAN_OPTIONS="fast_unwind_on_malloc=0", UBSAN_OPTIONS="print_stacktrace=1",
+    LSAN_OPTIONS="print_suppressions=0:suppressions=" + os.path.join(
+        ROOT, "tests", "harness", "lsan.supp"))
 PATIENCE = 120  # seconds until a wait is given up; never an expectation
 
 
@@ -96,7 +100,7 @@ class Gateway:
         with open(self.log, "ab") as log:
             # pylint: disable=consider-using-with
             self.process = subprocess.Popen(command + self.arguments, stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log)
+                                            stdout=log, stderr=log, env=ENVIRONMENT)
         self.client = self._connect()
         self.reasons = self.client.reasons()
         self.ports = {port.name.decode(): port for port in self.client.dump("port")}
