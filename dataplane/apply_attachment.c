@@ -104,23 +104,51 @@ static void sas_release(struct gateway *gw, uint32_t attachment)
 	}
 }
 
-/* Takes away what goes. A worker that still holds an adjacency of another place is waited for. */
-static void attachment_leave(struct apply *a, const struct abi_attachment *from,
-			     const struct abi_attachment *to)
+static bool moves(const struct abi_attachment *from, const struct abi_attachment *to)
+{
+	return from != NULL && to != NULL && !same_place(from, to);
+}
+
+/*
+ * An attachment goes from its place. First everything by which a next hop could be found there again,
+ * then who holds one already; so that the last reference to each adjacency, with the old place in
+ * its header, is gone after a grace period.
+ */
+static void attachment_leave(struct apply *a, const struct abi_attachment *from)
 {
 	struct gateway *gw = a->gw;
-	bool moves = to != NULL && !same_place(from, to);
 
-	if (to == NULL || moves)
-		vlan_store(gw, from, 0);
-	if (from->netdev[0] != '\0' && (to == NULL || moves || !same_netdev(from, to)))
+	vlan_store(gw, from, 0);
+	if (from->netdev[0] != '\0')
 		underlay_unwatch(gw, from->id);
-	if (from->tenant == 0 && (to == NULL || moves))
+	(void)attachment_routes_switch(a, from, NULL);
+	neighbour_flush(gw->neighbours, from->id);
+	if (from->tenant == 0)
 		sas_release(gw, from->id);
-	if (moves)
-		reclaim_wait(gw->tables->reclaim);
-	if (forgets(from, to))
-		neighbour_flush(gw->neighbours, from->id);
+}
+
+static int attachment_enter(struct apply *a, const struct abi_attachment *from,
+			    const struct abi_attachment *to, struct answer *answer)
+{
+	struct gateway *gw = a->gw;
+	int error = attachment_routes_switch(a, from, to);
+
+	if (error != 0)
+		return refuse(answer, error, "attachment %u: the table of routes is full", to->id);
+	gw->attachment[to->id].record = *to;
+	entry_store(gw, to);
+	if (from != NULL && mtu_of(gw, from) != mtu_of(gw, to))
+		adjacencies_resize(gw, to->id, mtu_of(gw, to));
+	if (to->netdev[0] != '\0' && (from == NULL || !same_netdev(from, to))) {
+		error = underlay_watch(gw, to);
+		if (error != 0)
+			return refuse(answer, error,
+				      "attachment %u: the network device %s can't be watched: "
+				      "does it exist?",
+				      to->id, to->netdev);
+	}
+	vlan_store(gw, to, to->id);
+	return 0;
 }
 
 static int attachment_switch(struct apply *a, const struct abi_attachment *from,
@@ -128,32 +156,24 @@ static int attachment_switch(struct apply *a, const struct abi_attachment *from,
 {
 	struct gateway *gw = a->gw;
 	uint32_t tenant = to != NULL ? to->tenant : from->tenant;
-	int error;
+	int error = 0;
 
-	if (from != NULL)
-		attachment_leave(a, from, to);
-	error = attachment_routes_switch(a, from, to);
-	if (error != 0)
-		return refuse(answer, error, "attachment %u: the table of routes is full",
-			      to != NULL ? to->id : from->id);
-	if (to != NULL) {
-		gw->attachment[to->id].record = *to;
-		entry_store(gw, to);
-		if (from != NULL && mtu_of(gw, from) != mtu_of(gw, to))
-			adjacencies_resize(gw, to->id, mtu_of(gw, to));
-		if (to->netdev[0] != '\0' && (from == NULL || forgets(from, to))) {
-			error = underlay_watch(gw, to);
-			if (error != 0)
-				return refuse(answer, error,
-					      "attachment %u: the network device %s can't be "
-					      "watched: does it exist?",
-					      to->id, to->netdev);
-		}
-		vlan_store(gw, to, to->id);
+	if (to == NULL) {
+		attachment_leave(a, from);
+	} else if (moves(from, to)) {
+		attachment_leave(a, from);
+		reclaim_wait(gw->tables->reclaim);
+		from = NULL;
+	} else if (from != NULL && forgets(from, to)) {
+		if (from->netdev[0] != '\0' && !same_netdev(from, to))
+			underlay_unwatch(gw, from->id);
+		neighbour_flush(gw->neighbours, from->id);
 	}
+	if (to != NULL)
+		error = attachment_enter(a, from, to, answer);
 	if (tenant == 0)
 		underlay_changed(gw);
-	return 0;
+	return error;
 }
 
 static void attachment_link(struct gateway *gw, uint32_t id, uint32_t tenant)

@@ -186,6 +186,9 @@ void permanents_restore(struct apply *a, const struct permanents *list);
 /* Those of `from` that may stay with an attachment changed to `record`. NULL: no memory. */
 struct permanents *permanents_filter(const struct permanents *from,
 				     const struct abi_attachment *record);
+/* The attachment of a tenant that has this permanent neighbour, 0: none. */
+uint32_t permanent_owner(const struct apply *a, uint32_t tenant, enum ip_family family,
+			 struct ip_addr addr);
 const struct abi_neighbour *permanent_find(const struct permanents *list, enum ip_family family,
 					   struct ip_addr addr);
 

@@ -11,7 +11,10 @@
 #include "address.h"
 #include "log.h"
 #include "neighbour.h"
+#include "route_table.h"
+#include "tables.h"
 #include "underlay.h"
+#include "vrf.h"
 
 #define LIST_FIRST 4u
 
@@ -106,6 +109,42 @@ static struct abi_attachment *attachment_find(struct gateway *gw, uint32_t id,
 	return &gw->attachment[id].record;
 }
 
+uint32_t permanent_owner(const struct apply *a, uint32_t tenant, enum ip_family family,
+			 struct ip_addr addr)
+{
+	const struct gateway *gw = a->gw;
+	uint32_t id = gw->tenant[tenant].first_attachment;
+
+	while (id != 0 && permanent_find(a->permanent[id], family, addr) == NULL)
+		id = gw->attachment[id].next;
+	return id;
+}
+
+/*
+ * One address is at one place of a VRF. Only on the underlay could it be at two, for there any
+ * address may be behind any link; link-local ones are each link's own.
+ */
+static int place_check(struct apply *a, const struct abi_neighbour *r, struct answer *answer)
+{
+	const struct tables *t = a->gw->tables;
+	uint32_t tenant = a->gw->attachment[r->attachment].record.tenant;
+	enum ip_family family = address_family(&r->address);
+	struct ip_addr addr = address_ip(&r->address);
+	uint32_t other, value;
+
+	if (address_link_local_v6(&r->address))
+		return 0;
+	other = permanent_owner(a, tenant, family, addr);
+	if (other != 0 && other != r->attachment)
+		return refuse(answer, -EEXIST, "neighbour %s is on attachment %u already",
+			      address_text(&r->address).s, other);
+	value = route_get(t->routes, &t->vrf[tenant], family, addr, ip_bits(family));
+	if (route_kind(value) == ROUTE_KIND_LOCAL)
+		return refuse(answer, -EEXIST, "%s is an address of attachment %u itself",
+			      address_text(&r->address).s, route_index(value));
+	return 0;
+}
+
 static void underlay_note(struct apply *a, uint32_t attachment)
 {
 	if (a->gw->attachment[attachment].record.tenant == 0)
@@ -125,6 +164,9 @@ int neighbour_set(struct apply *a, const void *record, struct undo *undo, struct
 	if (!allowed(attachment, &r->address))
 		return refuse(answer, -EINVAL, "neighbour %s is not in a network of attachment %u",
 			      address_text(&r->address).s, r->attachment);
+	error = place_check(a, r, answer);
+	if (error != 0)
+		return error;
 	if (!list_reserve(list))
 		return refuse(answer, -ENOMEM, "no memory for neighbour %s",
 			      address_text(&r->address).s);

@@ -165,16 +165,14 @@ static void host_route_restore(struct apply *a, const struct abi_route *r)
 	struct gateway *gw = a->gw;
 	enum ip_family family = address_family(&r->prefix);
 	struct ip_addr addr = address_ip(&r->prefix);
-	uint32_t id = gw->tenant[r->tenant].first_attachment;
+	uint32_t id;
 
 	if (r->prefix.prefix_len != ip_bits(family))
 		return;
-	for (; id != 0; id = gw->attachment[id].next) {
-		const struct abi_neighbour *n = permanent_find(a->permanent[id], family, addr);
-
-		if (n != NULL)
-			neighbour_set_permanent(gw->neighbours, id, family, addr, n->mac);
-	}
+	id = permanent_owner(a, r->tenant, family, addr);
+	if (id != 0)
+		neighbour_set_permanent(gw->neighbours, id, family, addr,
+					permanent_find(a->permanent[id], family, addr)->mac);
 }
 
 static int route_take(struct apply *a, const struct abi_route *r, uint32_t value)

@@ -231,15 +231,21 @@ static int prefix_check(struct apply *a, const struct abi_attachment *record,
 {
 	struct abi_address prefix = address_make(r->family, r->prefix, r->len);
 	uint32_t now = value_now(a, record->tenant, r);
+	uint32_t attachment, other = 0;
 	struct abi_route set;
 	enum ip_family family;
-	uint32_t attachment;
 	struct ip_addr addr;
 
 	if (route_record(a->gw, record->tenant, r->family, r->prefix, r->len, now, &set))
 		return refuse(answer, -EEXIST,
 			      "attachment %u: tenant %u has a route for %s: delete it first",
 			      record->id, record->tenant, address_text(&prefix).s);
+	/* A tenant's neighbours of a network that goes are forgotten; the underlay's stay. */
+	if (record->tenant == VRF_UNDERLAY && r->len == ip_bits(r->family) && !r->shared)
+		other = permanent_owner(a, record->tenant, r->family, r->prefix);
+	if (other != 0)
+		return refuse(answer, -EEXIST, "attachment %u: %s is a neighbour of attachment %u",
+			      record->id, address_text(&prefix).s, other);
 	switch (route_kind(now)) {
 	case ROUTE_KIND_LOCAL:
 	case ROUTE_KIND_ONLINK:

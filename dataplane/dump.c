@@ -140,6 +140,8 @@ static int dump_neighbour(void *arg, const struct abi_neighbour *neighbour)
 	if (at->id == 0 || (d->tenant != TENANT_ALL && d->tenant != at->tenant))
 		return 0;
 	record.address.prefix_len = 0; /* as it is set */
+	if (record.state == ABI_NEIGHBOUR_INCOMPLETE)
+		memset(record.mac, 0, sizeof(record.mac)); /* what it was says nothing */
 	return dump_add(d, &record);
 }
 
