@@ -27,8 +27,8 @@ static const struct {
 	const char *name;
 	uint32_t seconds;
 } periods[] = {
-	{ "1h", 3600 },        { "1d", 86400 },        { "7d", 7 * 86400 },
-	{ "30d", 30 * 86400 }, { "13M", 397 * 86400 },
+	{ "10m", 600 },      { "1h", 3600 },        { "1d", 86400 },
+	{ "7d", 7 * 86400 }, { "30d", 30 * 86400 }, { "13M", 397 * 86400 },
 };
 
 uint32_t graph_period_seconds(const char *period)
@@ -164,7 +164,7 @@ static int message_fill(struct graph_message *message, const struct graph_reques
 	if (tunnel[0] != '\0' && history_name_check(tunnel) < 0)
 		return refuse(error, len, tunnel, "is no name of a tunnel");
 	if (seconds == 0)
-		return refuse(error, len, period, "is no period; use 1h, 1d, 7d, 30d or 13M");
+		return refuse(error, len, period, "is no period; use 10m, 1h, 1d, 7d, 30d or 13M");
 	if (strcmp(format, "png") != 0 && strcmp(format, "svg") != 0)
 		return refuse(error, len, format, "is no format; use png or svg");
 	if (strlen(zone) >= sizeof(message->timezone) || !timezone_is_known(zone))

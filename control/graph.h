@@ -23,7 +23,7 @@ struct graph_request {
 	const char *tenant;   /* name */
 	const char *tunnel;   /* name; NULL or empty: the tenant as a whole */
 	const char *title;    /* free text, UTF-8; NULL: the names */
-	const char *period;   /* 1h, 1d, 7d, 30d, 13M; NULL: 1d */
+	const char *period;   /* 10m, 1h, 1d, 7d, 30d, 13M; NULL: 1d */
 	const char *format;   /* png, svg; NULL: png */
 	const char *timezone; /* for example Asia/Tokyo; NULL: UTC */
 	time_t end;           /* 0: now */

@@ -67,7 +67,7 @@ const struct command ctl_commands[] = {
 	  "redrawn; into a pipe each interval is a block of lines. Ctrl-C ends it.\n",
 	  command_watch },
 	{ "graph", "the traffic graph of a tenant or tunnel",
-	  "Usage: kaidoctl graph TENANT[/TUNNEL] [-o FILE] [--period 1h|1d|7d|30d|13M]\n"
+	  "Usage: kaidoctl graph TENANT[/TUNNEL] [-o FILE] [--period 10m|1h|1d|7d|30d|13M]\n"
 	  "                [--format png|svg] [--timezone ZONE]\n"
 	  "Without -o it writes to standard output, unless that is a terminal. The format\n"
 	  "follows the name of FILE where --format is not given; the period is 1d, the zone\n"

@@ -167,7 +167,7 @@ static void words_add(struct ctl *ctl, json_t *list, int n, char **words)
 
 json_t *completions(struct ctl *ctl, int n, char **words)
 {
-	static const char *const periods[] = { "1h", "1d", "7d", "30d", "13M", NULL };
+	static const char *const periods[] = { "10m", "1h", "1d", "7d", "30d", "13M", NULL };
 	static const char *const formats[] = { "png", "svg", NULL };
 	const struct command *command;
 	json_t *list = json_array();

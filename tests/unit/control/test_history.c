@@ -391,7 +391,7 @@ static int graph_draw(struct world *world, const struct graph_request *request, 
 static void graph_is_an_image(void **state)
 {
 	static const uint8_t png[8] = { 0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n' };
-	static const char *const all[] = { "1h", "1d", "7d", "30d", "13M" };
+	static const char *const all[] = { "10m", "1h", "1d", "7d", "30d", "13M" };
 	struct world *world = *state;
 	struct graph_request request = { .tenant = "acme",
 					 .tunnel = "branch-1",
