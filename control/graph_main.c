@@ -327,5 +327,5 @@ int main(int argc, char **argv)
 			sentence_write(fd, "error", "no process could be started");
 		close(fd);
 	}
-	return 0;
+	_exit(0); /* nothing to flush, and its filter forbids what leak checkers do at the end */
 }

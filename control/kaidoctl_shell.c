@@ -170,7 +170,8 @@ static int terminal_run(struct ctl *ctl, Tokenizer *tokenizer)
 	el_set(edit, EL_SIGNAL, 1);
 	el_set(edit, EL_HIST, history, past);
 	el_set(edit, EL_CLIENTDATA, ctl);
-	el_set(edit, EL_ADDFN, "kaido-complete", "completes a word", complete);
+	/* el_set() would copy these names and lose the copies. */
+	el_wset(edit, EL_ADDFN, L"kaido-complete", L"completes a word", complete);
 	el_set(edit, EL_BIND, "^I", "kaido-complete", NULL);
 	printf("kaidoctl %s; help, or help COMMAND; Tab completes; exit or Ctrl-D ends.\n",
 	       KAIDO_VERSION);

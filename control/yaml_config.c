@@ -123,7 +123,7 @@ static int alias_read(struct reader *reader, const yaml_event_t *event, json_t *
 			break;
 	if (i == reader->n_anchors) {
 		mistake_add(reader->mistakes, event->start_mark,
-			    "'*%s' refers to an anchor that is not complete before it", name);
+			    "there is no anchor '&%s' before this", name);
 		return -EINVAL;
 	}
 	if (!values_add(reader, reader->anchors[i].values, &event->start_mark))
