@@ -60,13 +60,20 @@ void ctl_interrupt_release(void);
 /* Says how the command is used, on standard error. Returns CTL_USAGE. */
 int command_usage(const char *name, const char *mistake, const char *what);
 
+/* The file that the mistakes of a call are in: the value at the JSON pointer `at` of the params. */
+struct ctl_source {
+	const char *file;
+	const char *at;
+	const struct yaml_config *config;
+};
+
 /*
  * Calls kaidod. Takes `params`. CTL_OK: *result is the caller's. Else the reason has been written
- * to standard error, each mistake with its line of `config` in `file` where these are given.
+ * to standard error, each mistake with its line where there is a `source`.
  */
 int ctl_call(struct ctl *ctl, const char *method, json_t *params, json_t **result);
-int ctl_call_config(struct ctl *ctl, const char *method, json_t *params, json_t **result,
-		    const char *file, const struct yaml_config *config);
+int ctl_call_from(struct ctl *ctl, const char *method, json_t *params, json_t **result,
+		  const struct ctl_source *source);
 int ctl_connect(struct ctl *ctl);
 int ctl_failure_report(const struct rpc_failure *failure);
 

@@ -120,13 +120,17 @@ static int options_parse(struct apply *apply, int argc, char **argv)
 static int apply_call(struct ctl *ctl, const struct apply *apply, const struct yaml_config *config,
 		      bool dry_run, json_t **result)
 {
+	const struct ctl_source source = {
+		.file = strcmp(apply->file, "-") == 0 ? "stdin" : apply->file,
+		.at = "",
+		.config = config,
+	};
 	json_t *params = json_pack("{s:O, s:b, s:b}", "config", yaml_config_json(config), "prune",
 				   apply->prune, "dry_run", dry_run);
 
 	if (apply->confirm_within > 0 && !dry_run)
 		json_object_set_new(params, "confirm_within", json_integer(apply->confirm_within));
-	return ctl_call_config(ctl, "config.apply", params, result,
-			       strcmp(apply->file, "-") == 0 ? "stdin" : apply->file, config);
+	return ctl_call_from(ctl, "config.apply", params, result, &source);
 }
 
 static void applied_print(const struct apply *apply, const json_t *result)

@@ -45,8 +45,7 @@ static void text_print_tame(const char *text)
 }
 
 /* One line per mistake that kaidod found. */
-static size_t mistakes_print(const json_t *errors, const char *file,
-			     const struct yaml_config *config)
+static size_t mistakes_print(const json_t *errors, const struct ctl_source *source)
 {
 	const char *pointer, *message;
 	unsigned int line, column;
@@ -56,9 +55,15 @@ static size_t mistakes_print(const json_t *errors, const char *file,
 	json_array_foreach (errors, i, error) {
 		pointer = json_string_value(json_object_get(error, "pointer"));
 		message = json_string_value(json_object_get(error, "message"));
-		if (file != NULL) {
-			yaml_config_locate(config, pointer != NULL ? pointer : "", &line, &column);
-			fprintf(stderr, "%s:%u: ", file, line);
+		if (source != NULL) {
+			size_t at = strlen(source->at);
+
+			if (pointer == NULL)
+				pointer = "";
+			else if (strncmp(pointer, source->at, at) == 0)
+				pointer += at;
+			yaml_config_locate(source->config, pointer, &line, &column);
+			fprintf(stderr, "%s:%u: ", source->file, line);
 		} else if (pointer != NULL && pointer[0] != '\0') {
 			fprintf(stderr, "%s: ", pointer);
 		}
@@ -75,8 +80,8 @@ int ctl_failure_report(const struct rpc_failure *failure)
 									  : CTL_FAILED;
 }
 
-int ctl_call_config(struct ctl *ctl, const char *method, json_t *params, json_t **result,
-		    const char *file, const struct yaml_config *config)
+int ctl_call_from(struct ctl *ctl, const char *method, json_t *params, json_t **result,
+		  const struct ctl_source *source)
 {
 	struct rpc_failure failure;
 	const json_t *errors;
@@ -93,7 +98,7 @@ int ctl_call_config(struct ctl *ctl, const char *method, json_t *params, json_t 
 		return CTL_OK;
 	errors = json_object_get(failure.data, "errors");
 	if (json_is_array(errors))
-		n = mistakes_print(errors, file, config);
+		n = mistakes_print(errors, source);
 	if (n == 0) {
 		rc = ctl_failure_report(&failure);
 	} else {
@@ -111,7 +116,7 @@ int ctl_call_config(struct ctl *ctl, const char *method, json_t *params, json_t 
 
 int ctl_call(struct ctl *ctl, const char *method, json_t *params, json_t **result)
 {
-	return ctl_call_config(ctl, method, params, result, NULL, NULL);
+	return ctl_call_from(ctl, method, params, result, NULL);
 }
 
 int ctl_print_json(const json_t *value)

@@ -82,7 +82,9 @@ const struct command ctl_commands[] = {
 	{ "drops", "packets dropped, by reason",
 	  "Usage: kaidoctl drops [TENANT]\nThe same as `kaidoctl show drops`.\n", command_drops },
 	{ "audit", "the operators' work log",
-	  "Usage: kaidoctl audit [N]\nThe last N entries (50): who did what, and its result.\n",
+	  "Usage: kaidoctl audit [N]\n"
+	  "       kaidoctl audit verify\n"
+	  "The last N entries (50): who did what, and its result; or whether the log is whole.\n",
 	  command_audit },
 	{ "events", "follow what happens",
 	  "Usage: kaidoctl events [--count N]\nPrints events until Ctrl-C, or N of them.\n",

@@ -186,8 +186,8 @@ int command_set(struct ctl *ctl, int argc, char **argv)
 	struct target target = { 0 };
 	struct yaml_config *file = NULL;
 	json_t *object, *params, *result;
-	const char *shown = NULL;
-	char method[32];
+	struct ctl_source source;
+	char method[32], at[32];
 	int rc;
 
 	rc = target_parse(&target, "set", argc, argv);
@@ -205,12 +205,14 @@ int command_set(struct ctl *ctl, int argc, char **argv)
 	rc = name_settle(&target, object);
 	if (rc != CTL_OK)
 		goto out;
-	if (file != NULL)
-		shown = strcmp(argv[argc - 1], "-") == 0 ? "stdin" : argv[argc - 1];
+	snprintf(at, sizeof(at), "/%s", target.kind);
+	source.file = strcmp(argv[argc - 1], "-") == 0 ? "stdin" : argv[argc - 1];
+	source.at = at;
+	source.config = file;
 	params = target_params(&target);
 	json_object_set(params, target.kind, object);
 	snprintf(method, sizeof(method), "%s.set", target.kind);
-	rc = ctl_call_config(ctl, method, params, &result, shown, file);
+	rc = ctl_call_from(ctl, method, params, &result, file != NULL ? &source : NULL);
 	if (rc == CTL_OK)
 		rc = changes_show(ctl, result);
 out:

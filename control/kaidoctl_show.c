@@ -388,9 +388,31 @@ int command_drops(struct ctl *ctl, int argc, char **argv)
 	return topic_show(ctl, "drops", argc > 1 ? argv[1] : NULL);
 }
 
+/* Each entry of the log is chained to the one before by a keyed digest. */
+static int audit_verify(struct ctl *ctl)
+{
+	json_t *result;
+	bool whole;
+	int rc;
+
+	rc = ctl_call(ctl, "audit.verify", NULL, &result);
+	if (rc != CTL_OK)
+		return rc;
+	whole = json_is_true(json_object_get(result, "whole"));
+	if (ctl->json)
+		ctl_print_json(result);
+	else
+		printf("The work log is %s, %lld entries.\n", whole ? "whole" : "NOT whole",
+		       (long long)json_integer_value(json_object_get(result, "entries")));
+	json_decref(result);
+	return whole ? CTL_OK : CTL_FAILED;
+}
+
 int command_audit(struct ctl *ctl, int argc, char **argv)
 {
 	if (argc > 2)
 		return command_usage("audit", "too many words from here:", argv[2]);
+	if (argc == 2 && strcmp(argv[1], "verify") == 0)
+		return audit_verify(ctl);
 	return audit_show(ctl, argc > 1 ? argv[1] : NULL);
 }
