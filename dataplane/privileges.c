@@ -15,7 +15,9 @@
 int privileges_drop(const char *user)
 {
 	const struct passwd *pw = NULL;
-	bool net_admin, privileged;
+	/* To ask the host to resolve a neighbour; to lock the memory of more keys. */
+	static const unsigned int kept[] = { CAP_NET_ADMIN, CAP_IPC_LOCK };
+	bool had[sizeof(kept) / sizeof(kept[0])], privileged;
 	int err;
 
 	if (user != NULL) {
@@ -26,11 +28,13 @@ int privileges_drop(const char *user)
 		}
 	}
 	capng_get_caps_process();
-	net_admin = capng_have_capability(CAPNG_PERMITTED, CAP_NET_ADMIN) != 0;
 	privileged = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) != 0;
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+		had[i] = capng_have_capability(CAPNG_PERMITTED, kept[i]) != 0;
 	capng_clear(CAPNG_SELECT_BOTH);
-	if (net_admin)
-		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_ADMIN);
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+		if (had[i])
+			capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, kept[i]);
 	if (pw != NULL)
 		err = capng_change_id((int)pw->pw_uid, (int)pw->pw_gid,
 				      CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING);

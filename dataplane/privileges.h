@@ -4,8 +4,8 @@
 #define KAIDO_PRIVILEGES_H
 
 /*
- * Becomes `user` (NULL: stays who it is) and drops all capabilities but CAP_NET_ADMIN (asking the
- * host to resolve a neighbour needs it), for good. Negative errno, logged.
+ * Becomes `user` (NULL: stays who it is) and drops all capabilities but CAP_NET_ADMIN (to ask
+ * the host to resolve a neighbour) and CAP_IPC_LOCK (to lock the memory of keys), for good. Negative errno, logged.
  */
 int privileges_drop(const char *user);
 
