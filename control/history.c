@@ -89,7 +89,7 @@ static int file_make(struct history *history, const struct history_row *row, con
 
 	if (template->header == NULL || now - template->made > TEMPLATE_AGE ||
 	    template->made >= now) {
-		rc = disk_room_check(history, HISTORY_FILE_MAX, error, len);
+		rc = disk_room_check(history, history_rows_size(history->step), error, len);
 		if (rc < 0)
 			return rc;
 		rc = history_template_make(template, history->dir, history->step, now, error, len);

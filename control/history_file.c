@@ -56,14 +56,19 @@ int history_file_path(char *path, size_t len, const char *dir, const char *tenan
 	return n < 0 || (size_t)n >= len ? -ENAMETOOLONG : 0;
 }
 
+size_t history_rows_size(uint32_t step)
+{
+	return (FINE_ROWS(step) + 2 * COARSE_ROWS) * (HISTORY_SERIES + 1) * sizeof(rrd_value_t);
+}
+
 static bool series_is_bytes(int series)
 {
 	return series == HISTORY_OUT_INNER_BYTES || series == HISTORY_OUT_OUTER_BYTES ||
 	       series == HISTORY_IN_INNER_BYTES || series == HISTORY_IN_OUTER_BYTES;
 }
 
-/* Lets librrd write a file with our data sources and archives. Returns the bytes of its rows. */
-static ssize_t rrd_write_whole(const char *path, uint32_t step, time_t last_update)
+/* Lets librrd write a file with our data sources and archives. */
+static int rrd_write_whole(const char *path, uint32_t step, time_t last_update)
 {
 	enum { ARCHIVES = 3, SOURCES = HISTORY_SERIES + 1 };
 	char text[SOURCES + ARCHIVES][96];
@@ -85,7 +90,7 @@ static ssize_t rrd_write_whole(const char *path, uint32_t step, time_t last_upda
 	rrd_clear_error();
 	if (rrd_create_r(path, step, last_update, n, argv) != 0)
 		return -EIO;
-	return (ssize_t)((FINE_ROWS(step) + 2 * COARSE_ROWS) * SOURCES * sizeof(rrd_value_t));
+	return 0;
 }
 
 /* The rows are the end of a file; what stands before them is the header. */
@@ -118,16 +123,14 @@ int history_template_make(struct history_template *template, const char *dir, ui
 			  time_t now, char *error, size_t error_len)
 {
 	char path[4096];
-	ssize_t rows_len;
 	int fd, rc;
 
 	rc = snprintf(path, sizeof(path), "%s/template.rrd", dir);
 	if (rc < 0 || (size_t)rc >= sizeof(path))
 		return -ENAMETOOLONG;
-	rows_len = rrd_write_whole(path, step, now - step);
-	if (rows_len < 0) {
+	rc = rrd_write_whole(path, step, now - step);
+	if (rc < 0) {
 		snprintf(error, error_len, "%s", rrd_get_error());
-		rc = (int)rows_len;
 		goto unlink;
 	}
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -136,7 +139,7 @@ int history_template_make(struct history_template *template, const char *dir, ui
 		snprintf(error, error_len, "%s: %s", path, strerror(-rc));
 		goto unlink;
 	}
-	rc = header_read(template, fd, (size_t)rows_len);
+	rc = header_read(template, fd, history_rows_size(step));
 	if (rc < 0)
 		snprintf(error, error_len, "%s: not as librrd 1.x writes it", path);
 	else

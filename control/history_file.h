@@ -32,6 +32,9 @@ struct history_template {
 int history_file_path(char *path, size_t len, const char *dir, const char *tenant,
 		      const char *tunnel);
 
+/* Bytes that a file takes in the end, its header left out. */
+size_t history_rows_size(uint32_t step);
+
 /* Makes (again) the template by letting librrd write a whole file in `dir`, removed after. */
 int history_template_make(struct history_template *template, const char *dir, uint32_t step,
 			  time_t now, char *error, size_t error_len);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* `show`: each topic is a method, the list in its result, and its columns. */
 #include "kaidoctl.h"
+#include "kaidoctl_columns.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,146 +21,6 @@ struct topic {
 	/* In the place of the columns; may be NULL. */
 	int (*print)(const struct topic *topic, const json_t *result);
 	bool of_tunnel; /* takes TENANT/TUNNEL */
-};
-
-static const struct table_column tenant_columns[] = {
-	{ "TENANT", "name", TABLE_TEXT },       { "SERVICE", "service", TABLE_TEXT },
-	{ "CODE", "service-code", TABLE_TEXT }, { "ATTACHMENTS", "attachments", TABLE_COUNT },
-	{ "TUNNELS", "tunnels", TABLE_COUNT },  { "SAS", "sas", TABLE_COUNT },
-	{ "LABEL", "label", TABLE_TEXT },       { NULL, NULL, 0 },
-};
-
-static const struct table_column tunnel_columns[] = {
-	{ "TENANT", "tenant", TABLE_TEXT },
-	{ "TUNNEL", "name", TABLE_TEXT },
-	{ "LOCAL", "local", TABLE_TEXT },
-	{ "REMOTE", "remote", TABLE_TEXT },
-	{ "ENCAP", "encapsulation", TABLE_TEXT },
-	{ "SAS", "sas", TABLE_COUNT },
-	{ "OUT", "counters.out_packets", TABLE_COUNT },
-	{ "OUT BYTES", "counters.out_inner_bytes", TABLE_BYTES },
-	{ "IN", "counters.in_packets", TABLE_COUNT },
-	{ "IN BYTES", "counters.in_inner_bytes", TABLE_BYTES },
-	{ "NETWORKS", "networks", TABLE_TEXT },
-	{ NULL, NULL, 0 },
-};
-
-static const struct table_column sa_columns[] = {
-	{ "TENANT", "tenant", TABLE_TEXT },
-	{ "TUNNEL", "tunnel", TABLE_TEXT },
-	{ "DIR", "direction", TABLE_TEXT },
-	{ "SPI", "spi", TABLE_HEX },
-	{ "BITS", "key_bits", TABLE_PLAIN },
-	{ "ESN", "esn", TABLE_TEXT },
-	{ "WINDOW", "window", TABLE_PLAIN },
-	{ "SEQUENCE", "sequence", TABLE_PLAIN },
-	{ "LEASE", "lease", TABLE_PLAIN },
-	{ "PACKETS", "counters.packets", TABLE_COUNT },
-	{ "REPLAYED", "counters.replayed", TABLE_COUNT },
-	{ "BAD ICV", "counters.icv_failed", TABLE_COUNT },
-	{ "LOST", "counters.lost", TABLE_COUNT },
-	{ "FINGERPRINT", "fingerprint", TABLE_TEXT },
-	{ NULL, NULL, 0 },
-};
-
-static const struct table_column attachment_columns[] = {
-	{ "TENANT", "tenant", TABLE_TEXT },
-	{ "NAME", "name", TABLE_TEXT },
-	{ "PORT", "port", TABLE_TEXT },
-	{ "VLAN", "vlan", TABLE_PLAIN },
-	{ "MTU", "mtu", TABLE_PLAIN },
-	{ "RX", "counters.rx_packets", TABLE_COUNT },
-	{ "RX BYTES", "counters.rx_bytes", TABLE_BYTES },
-	{ "TX", "counters.tx_packets", TABLE_COUNT },
-	{ "TX BYTES", "counters.tx_bytes", TABLE_BYTES },
-	{ "NETDEV", "netdev", TABLE_TEXT },
-	{ "ADDRESSES", "addresses", TABLE_TEXT },
-	{ NULL, NULL, 0 },
-};
-
-static const struct table_column route_columns[] = {
-	{ "TENANT", "tenant", TABLE_TEXT }, { "PREFIX", "prefix", TABLE_TEXT },
-	{ "KIND", "kind", TABLE_TEXT },     { "TUNNEL", "tunnel", TABLE_TEXT },
-	{ "VIA", "via", TABLE_TEXT },       { NULL, NULL, 0 },
-};
-
-static const struct table_column neighbour_columns[] = {
-	{ "TENANT", "tenant", TABLE_TEXT },   { "ATTACHMENT", "attachment", TABLE_TEXT },
-	{ "ADDRESS", "address", TABLE_TEXT }, { "MAC", "mac", TABLE_TEXT },
-	{ "STATE", "state", TABLE_TEXT },     { NULL, NULL, 0 },
-};
-
-static const struct table_column port_columns[] = {
-	{ "PORT", "name", TABLE_TEXT },
-	{ "DRIVER", "driver", TABLE_TEXT },
-	{ "LINK", "link", TABLE_TEXT },
-	{ "MBIT/S", "speed", TABLE_PLAIN },
-	{ "MTU", "mtu", TABLE_PLAIN },
-	{ "RXQ", "rx_queues", TABLE_PLAIN },
-	{ "TXQ", "tx_queues", TABLE_PLAIN },
-	{ "RX", "counters.rx_packets", TABLE_COUNT },
-	{ "TX", "counters.tx_packets", TABLE_COUNT },
-	{ "PUNTED", "counters.punted", TABLE_COUNT },
-	{ "MISSED", "counters.rx_missed", TABLE_COUNT },
-	{ "MAC", "mac", TABLE_TEXT },
-	{ "DEVICE", "device", TABLE_TEXT },
-	{ NULL, NULL, 0 },
-};
-
-static const struct table_column worker_columns[] = {
-	{ "WORKER", "worker", TABLE_PLAIN },
-	{ "LCORE", "lcore", TABLE_PLAIN },
-	{ "PACKETS", "packets", TABLE_COUNT },
-	{ "POLLS", "polls", TABLE_COUNT },
-	{ "BUSY", "busy_polls", TABLE_COUNT },
-	{ "SLEEPS", "sleeps", TABLE_COUNT },
-	{ "CYCLES", "busy_cycles", TABLE_COUNT },
-	{ "IDLE", "idle_cycles", TABLE_COUNT },
-	{ NULL, NULL, 0 },
-};
-
-static const struct table_column tenant_counter_columns[] = {
-	{ "TENANT", "name", TABLE_TEXT },
-	{ "IN", "in_packets", TABLE_COUNT },
-	{ "IN BYTES", "in_bytes", TABLE_BYTES },
-	{ "OUT", "out_packets", TABLE_COUNT },
-	{ "OUT BYTES", "out_bytes", TABLE_BYTES },
-	{ "LOCAL", "local_packets", TABLE_COUNT },
-	{ "ORIGINATED", "originated_packets", TABLE_COUNT },
-	{ "DROPPED", "dropped", TABLE_COUNT },
-	{ NULL, NULL, 0 },
-};
-
-static const struct table_column tunnel_counter_columns[] = {
-	{ "TENANT", "tenant", TABLE_TEXT },
-	{ "TUNNEL", "name", TABLE_TEXT },
-	{ "OUT", "out_packets", TABLE_COUNT },
-	{ "INNER", "out_inner_bytes", TABLE_BYTES },
-	{ "OUTER", "out_outer_bytes", TABLE_BYTES },
-	{ "DROPPED", "out_drops", TABLE_COUNT },
-	{ "IN", "in_packets", TABLE_COUNT },
-	{ "INNER", "in_inner_bytes", TABLE_BYTES },
-	{ "OUTER", "in_outer_bytes", TABLE_BYTES },
-	{ "DROPPED", "in_drops", TABLE_COUNT },
-	{ NULL, NULL, 0 },
-};
-
-static const struct table_column drop_columns[] = {
-	{ "TENANT", "tenant", TABLE_TEXT },
-	{ "PACKETS", "packets", TABLE_COUNT },
-	{ "REASON", "name", TABLE_TEXT },
-	{ "MEANING", "text", TABLE_TEXT },
-	{ NULL, NULL, 0 },
-};
-
-static const struct table_column audit_columns[] = {
-	{ "TIME", "time", TABLE_TIME },
-	{ "WHO", "who", TABLE_TEXT },
-	{ "ROLE", "role", TABLE_TEXT },
-	{ "METHOD", "method", TABLE_TEXT },
-	{ "RESULT", "result", TABLE_TEXT },
-	{ "SUMMARY", "summary", TABLE_TEXT },
-	{ NULL, NULL, 0 },
 };
 
 static void line_print(const char *title, const json_t *result, const char *path,
@@ -225,11 +86,11 @@ static int counters_print(const struct topic *topic, const json_t *result)
 
 	dropped_sum(tenants);
 	if (json_array_size(tenants) > 0)
-		table_write(stdout, tenant_counter_columns, tenants);
+		table_write(stdout, show_tenant_counter_columns, tenants);
 	if (json_array_size(tenants) > 0 && json_array_size(tunnels) > 0)
 		printf("\n");
 	if (json_array_size(tunnels) > 0)
-		table_write(stdout, tunnel_counter_columns, tunnels);
+		table_write(stdout, show_tunnel_counter_columns, tunnels);
 	return CTL_OK;
 }
 
@@ -240,7 +101,7 @@ static int ports_print(const struct topic *topic, const json_t *result)
 	char text[32];
 	size_t i;
 
-	table_write(stdout, port_columns, ports);
+	table_write(stdout, show_port_columns, ports);
 	json_array_foreach (ports, i, port) {
 		if (!json_is_true(json_object_get(port, "xdp")))
 			continue;
@@ -256,21 +117,21 @@ static int ports_print(const struct topic *topic, const json_t *result)
 
 static const struct topic topics[] = {
 	{ "status", "system.status", NULL, NULL, NULL, status_print, false },
-	{ "tenants", "tenant.list", "tenants", tenant_columns, "No tenants.", NULL, false },
+	{ "tenants", "tenant.list", "tenants", show_tenant_columns, "No tenants.", NULL, false },
 	{ "tenant", "config.get", NULL, NULL, NULL, NULL, false },
-	{ "tunnels", "tunnel.list", "tunnels", tunnel_columns, "No tunnels.", NULL, false },
-	{ "sas", "sa.list", "sas", sa_columns, "No SAs.", NULL, true },
-	{ "attachments", "attachment.list", "attachments", attachment_columns, "No attachments.",
+	{ "tunnels", "tunnel.list", "tunnels", show_tunnel_columns, "No tunnels.", NULL, false },
+	{ "sas", "sa.list", "sas", show_sa_columns, "No SAs.", NULL, true },
+	{ "attachments", "attachment.list", "attachments", show_attachment_columns,
+	  "No attachments.", NULL, false },
+	{ "routes", "route.list", "routes", show_route_columns, "No routes.", NULL, false },
+	{ "neighbours", "neighbour.list", "neighbours", show_neighbour_columns, "No neighbours.",
 	  NULL, false },
-	{ "routes", "route.list", "routes", route_columns, "No routes.", NULL, false },
-	{ "neighbours", "neighbour.list", "neighbours", neighbour_columns, "No neighbours.", NULL,
-	  false },
-	{ "ports", "port.list", "ports", port_columns, "No ports.", ports_print, false },
-	{ "workers", "worker.list", "workers", worker_columns, "No workers.", NULL, false },
+	{ "ports", "port.list", "ports", show_port_columns, "No ports.", ports_print, false },
+	{ "workers", "worker.list", "workers", show_worker_columns, "No workers.", NULL, false },
 	{ "counters", "counters.get", NULL, NULL, NULL, counters_print, true },
-	{ "drops", "drop.list", "reasons", drop_columns, "Nothing was dropped.", NULL, false },
+	{ "drops", "drop.list", "reasons", show_drop_columns, "Nothing was dropped.", NULL, false },
 	{ "config", "config.get", NULL, NULL, NULL, config_print, false },
-	{ "audit", "audit.list", "entries", audit_columns, "No entries.", NULL, false },
+	{ "audit", "audit.list", "entries", show_audit_columns, "No entries.", NULL, false },
 	{ NULL, NULL, NULL, NULL, NULL, NULL, false },
 };
 

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "kaidoctl_columns.h"
+
+const struct table_column show_tenant_columns[] = {
+	{ "TENANT", "name", TABLE_TEXT },       { "SERVICE", "service", TABLE_TEXT },
+	{ "CODE", "service-code", TABLE_TEXT }, { "ATTACHMENTS", "attachments", TABLE_COUNT },
+	{ "TUNNELS", "tunnels", TABLE_COUNT },  { "SAS", "sas", TABLE_COUNT },
+	{ "LABEL", "label", TABLE_TEXT },       { NULL, NULL, 0 },
+};
+
+const struct table_column show_tunnel_columns[] = {
+	{ "TENANT", "tenant", TABLE_TEXT },
+	{ "TUNNEL", "name", TABLE_TEXT },
+	{ "LOCAL", "local", TABLE_TEXT },
+	{ "REMOTE", "remote", TABLE_TEXT },
+	{ "ENCAP", "encapsulation", TABLE_TEXT },
+	{ "SAS", "sas", TABLE_COUNT },
+	{ "OUT", "counters.out_packets", TABLE_COUNT },
+	{ "OUT BYTES", "counters.out_inner_bytes", TABLE_BYTES },
+	{ "IN", "counters.in_packets", TABLE_COUNT },
+	{ "IN BYTES", "counters.in_inner_bytes", TABLE_BYTES },
+	{ "NETWORKS", "networks", TABLE_TEXT },
+	{ NULL, NULL, 0 },
+};
+
+const struct table_column show_sa_columns[] = {
+	{ "TENANT", "tenant", TABLE_TEXT },
+	{ "TUNNEL", "tunnel", TABLE_TEXT },
+	{ "DIR", "direction", TABLE_TEXT },
+	{ "SPI", "spi", TABLE_HEX },
+	{ "BITS", "key_bits", TABLE_PLAIN },
+	{ "ESN", "esn", TABLE_TEXT },
+	{ "WINDOW", "window", TABLE_PLAIN },
+	{ "SEQUENCE", "sequence", TABLE_PLAIN },
+	{ "LEASE", "lease", TABLE_PLAIN },
+	{ "PACKETS", "counters.packets", TABLE_COUNT },
+	{ "REPLAYED", "counters.replayed", TABLE_COUNT },
+	{ "BAD ICV", "counters.icv_failed", TABLE_COUNT },
+	{ "LOST", "counters.lost", TABLE_COUNT },
+	{ "FINGERPRINT", "fingerprint", TABLE_TEXT },
+	{ NULL, NULL, 0 },
+};
+
+const struct table_column show_attachment_columns[] = {
+	{ "TENANT", "tenant", TABLE_TEXT },
+	{ "NAME", "name", TABLE_TEXT },
+	{ "PORT", "port", TABLE_TEXT },
+	{ "VLAN", "vlan", TABLE_PLAIN },
+	{ "MTU", "mtu", TABLE_PLAIN },
+	{ "RX", "counters.rx_packets", TABLE_COUNT },
+	{ "RX BYTES", "counters.rx_bytes", TABLE_BYTES },
+	{ "TX", "counters.tx_packets", TABLE_COUNT },
+	{ "TX BYTES", "counters.tx_bytes", TABLE_BYTES },
+	{ "NETDEV", "netdev", TABLE_TEXT },
+	{ "ADDRESSES", "addresses", TABLE_TEXT },
+	{ NULL, NULL, 0 },
+};
+
+const struct table_column show_route_columns[] = {
+	{ "TENANT", "tenant", TABLE_TEXT }, { "PREFIX", "prefix", TABLE_TEXT },
+	{ "KIND", "kind", TABLE_TEXT },     { "TUNNEL", "tunnel", TABLE_TEXT },
+	{ "VIA", "via", TABLE_TEXT },       { NULL, NULL, 0 },
+};
+
+const struct table_column show_neighbour_columns[] = {
+	{ "TENANT", "tenant", TABLE_TEXT },   { "ATTACHMENT", "attachment", TABLE_TEXT },
+	{ "ADDRESS", "address", TABLE_TEXT }, { "MAC", "mac", TABLE_TEXT },
+	{ "STATE", "state", TABLE_TEXT },     { NULL, NULL, 0 },
+};
+
+const struct table_column show_port_columns[] = {
+	{ "PORT", "name", TABLE_TEXT },
+	{ "DRIVER", "driver", TABLE_TEXT },
+	{ "LINK", "link", TABLE_TEXT },
+	{ "MBIT/S", "speed", TABLE_PLAIN },
+	{ "MTU", "mtu", TABLE_PLAIN },
+	{ "RXQ", "rx_queues", TABLE_PLAIN },
+	{ "TXQ", "tx_queues", TABLE_PLAIN },
+	{ "RX", "counters.rx_packets", TABLE_COUNT },
+	{ "TX", "counters.tx_packets", TABLE_COUNT },
+	{ "PUNTED", "counters.punted", TABLE_COUNT },
+	{ "MISSED", "counters.rx_missed", TABLE_COUNT },
+	{ "MAC", "mac", TABLE_TEXT },
+	{ "DEVICE", "device", TABLE_TEXT },
+	{ NULL, NULL, 0 },
+};
+
+const struct table_column show_worker_columns[] = {
+	{ "WORKER", "worker", TABLE_PLAIN },
+	{ "LCORE", "lcore", TABLE_PLAIN },
+	{ "PACKETS", "packets", TABLE_COUNT },
+	{ "POLLS", "polls", TABLE_COUNT },
+	{ "BUSY", "busy_polls", TABLE_COUNT },
+	{ "SLEEPS", "sleeps", TABLE_COUNT },
+	{ "CYCLES", "busy_cycles", TABLE_COUNT },
+	{ "IDLE", "idle_cycles", TABLE_COUNT },
+	{ NULL, NULL, 0 },
+};
+
+const struct table_column show_tenant_counter_columns[] = {
+	{ "TENANT", "name", TABLE_TEXT },
+	{ "IN", "in_packets", TABLE_COUNT },
+	{ "IN BYTES", "in_bytes", TABLE_BYTES },
+	{ "OUT", "out_packets", TABLE_COUNT },
+	{ "OUT BYTES", "out_bytes", TABLE_BYTES },
+	{ "LOCAL", "local_packets", TABLE_COUNT },
+	{ "ORIGINATED", "originated_packets", TABLE_COUNT },
+	{ "DROPPED", "dropped", TABLE_COUNT },
+	{ NULL, NULL, 0 },
+};
+
+const struct table_column show_tunnel_counter_columns[] = {
+	{ "TENANT", "tenant", TABLE_TEXT },
+	{ "TUNNEL", "name", TABLE_TEXT },
+	{ "OUT", "out_packets", TABLE_COUNT },
+	{ "INNER", "out_inner_bytes", TABLE_BYTES },
+	{ "OUTER", "out_outer_bytes", TABLE_BYTES },
+	{ "DROPPED", "out_drops", TABLE_COUNT },
+	{ "IN", "in_packets", TABLE_COUNT },
+	{ "INNER", "in_inner_bytes", TABLE_BYTES },
+	{ "OUTER", "in_outer_bytes", TABLE_BYTES },
+	{ "DROPPED", "in_drops", TABLE_COUNT },
+	{ NULL, NULL, 0 },
+};
+
+const struct table_column show_drop_columns[] = {
+	{ "TENANT", "tenant", TABLE_TEXT },
+	{ "PACKETS", "packets", TABLE_COUNT },
+	{ "REASON", "name", TABLE_TEXT },
+	{ "MEANING", "text", TABLE_TEXT },
+	{ NULL, NULL, 0 },
+};
+
+const struct table_column show_audit_columns[] = {
+	{ "TIME", "time", TABLE_TIME },
+	{ "WHO", "who", TABLE_TEXT },
+	{ "ROLE", "role", TABLE_TEXT },
+	{ "METHOD", "method", TABLE_TEXT },
+	{ "RESULT", "result", TABLE_TEXT },
+	{ "SUMMARY", "summary", TABLE_TEXT },
+	{ NULL, NULL, 0 },
+};
