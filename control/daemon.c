@@ -2,15 +2,36 @@
 #include "daemon.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <malloc.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <event2/event.h>
+#include <sodium.h>
+#if HAVE_LIBSYSTEMD
+#include <systemd/sd-daemon.h>
+#endif
 
+#include "audit.h"
+#include "graph.h"
+#include "history.h"
 #include "log.h"
 #include "rpc_methods.h"
 #include "rpc_server.h"
+#include "store.h"
+#include "vault.h"
+
+/* What jansson holds of a request may be a key: wiped when it is freed. */
+static void json_free_wiping(void *p)
+{
+	if (p != NULL)
+		sodium_memzero(p, malloc_usable_size(p));
+	free(p);
+}
 
 static void signal_arrived(evutil_socket_t number, short what, void *context)
 {
@@ -20,6 +41,138 @@ static void signal_arrived(evutil_socket_t number, short what, void *context)
 	event_base_loopbreak(daemon->base);
 }
 
+/* -- events -- */
+
+void daemon_event(struct daemon *daemon, const char *kind, const char *text, const char *tenant,
+		  const char *tunnel)
+{
+	struct timespec now;
+	json_t *event;
+
+	log_info("%s: %s", kind, text);
+	if (daemon->rpc == NULL)
+		return;
+	clock_gettime(CLOCK_REALTIME, &now);
+	event = json_pack("{s:s, s:f, s:s, s:I}", "kind", kind, "time",
+			  (double)now.tv_sec + (double)now.tv_nsec / 1e9, "text", text,
+			  "generation", (json_int_t)daemon->desired->generation);
+	if (tenant != NULL)
+		json_object_set_new(event, "tenant", json_string(tenant));
+	if (tunnel != NULL)
+		json_object_set_new(event, "tunnel", json_string(tunnel));
+	if (event != NULL)
+		rpc_server_notify(daemon->rpc, event);
+}
+
+static void call_refused(void *context, const struct rpc_caller *caller, const char *method)
+{
+	struct daemon *daemon = context;
+
+	/* A log that can't be written must not turn the refusal into something else. */
+	if (audit_write(daemon->store, caller, method, "", "refused for the role") < 0)
+		log_warning("audit log: %s", store_error(daemon->store));
+}
+
+/* -- hooks of reconcile -- */
+
+static const struct model *desired_get(void *context)
+{
+	const struct daemon *daemon = context;
+
+	return daemon->desired;
+}
+
+static void dataplane_arrived(void *context)
+{
+	struct daemon *daemon = context;
+	const struct abi_hello_reply *hello = &daemon->reconcile.hello;
+	uint32_t *capacity = daemon->changes.ids.capacity;
+
+	capacity[ID_TENANT] = hello->max_tenants;
+	capacity[ID_ATTACHMENT] = hello->max_attachments;
+	capacity[ID_TUNNEL] = hello->max_tunnels;
+	capacity[ID_SA] = hello->max_sas;
+}
+
+static void counters_final(void *context, const struct counters_map *map)
+{
+	struct daemon *daemon = context;
+
+	totals_update(&daemon->totals, map, daemon->desired);
+}
+
+static void reconcile_event(void *context, const char *kind, const char *text, const char *tenant,
+			    const char *tunnel)
+{
+	daemon_event(context, kind, text, tenant, tunnel);
+}
+
+static void reconcile_idle(void *context)
+{
+	changes_run(context);
+}
+
+/* -- sampling -- */
+
+static void history_row_fill(struct history_row *row, const char *tenant, const char *tunnel,
+			     const uint64_t total[TOTALS_TUNNEL])
+{
+	static_assert((int)HISTORY_SERIES == TOTALS_TUNNEL, "the same series in the same order");
+
+	memset(row, 0, sizeof(*row));
+	snprintf(row->tenant, sizeof(row->tenant), "%s", tenant);
+	snprintf(row->tunnel, sizeof(row->tunnel), "%s", tunnel);
+	memcpy(row->total, total, sizeof(row->total));
+}
+
+static void history_take(struct daemon *daemon)
+{
+	const struct model *model = daemon->desired;
+	size_t most = model->n_tenants, n = 0;
+	struct history_row *rows;
+
+	for (size_t i = 0; i < model->n_tenants; i++)
+		most += model->tenants[i]->n_tunnels;
+	rows = calloc(most + 1, sizeof(*rows));
+	if (rows == NULL)
+		return;
+	for (size_t i = 0; i < model->n_tenants; i++) {
+		const struct tenant *tenant = model->tenants[i];
+		const struct totals_tenant *sum = totals_tenant(&daemon->totals, tenant->id);
+
+		if (sum == NULL)
+			continue;
+		history_row_fill(&rows[n++], tenant->name, "", sum->carried);
+		for (size_t k = 0; k < tenant->n_tunnels; k++) {
+			const struct tunnel *tunnel = tenant->tunnels[k];
+			const struct totals_tunnel *row =
+				totals_tunnel(&daemon->totals, tunnel->id);
+
+			if (row != NULL)
+				history_row_fill(&rows[n++], tenant->name, tunnel->name,
+						 row->total);
+		}
+	}
+	history_sample(daemon->history, time(NULL), rows, n);
+	free(rows);
+}
+
+static void sample_due(evutil_socket_t fd, short what, void *context)
+{
+	struct daemon *daemon = context;
+	int ret = totals_update(&daemon->totals, daemon->reconcile.map, daemon->desired);
+
+	if (ret == 0)
+		ret = totals_save(&daemon->totals);
+	if (ret < 0 && !daemon->totals_trouble)
+		log_error("totals can't be saved: %s", strerror(-ret));
+	daemon->totals_trouble = ret < 0;
+	if (daemon->history != NULL)
+		history_take(daemon);
+}
+
+/* -- opening -- */
+
 static int rpc_open(struct daemon *daemon)
 {
 	struct rpc_server_options options = {
@@ -28,6 +181,7 @@ static int rpc_open(struct daemon *daemon)
 		.auditor_group = daemon->options.auditor_group,
 		.methods = rpc_methods,
 		.context = daemon,
+		.refused = call_refused,
 	};
 	int ret = rpc_server_create(daemon->base, &options, &daemon->rpc);
 
@@ -38,6 +192,66 @@ static int rpc_open(struct daemon *daemon)
 	return ret;
 }
 
+static int events_open(struct daemon *daemon)
+{
+	struct timeval interval = { .tv_sec = daemon->options.sample_interval };
+
+	daemon->sigterm = evsignal_new(daemon->base, SIGTERM, signal_arrived, daemon);
+	daemon->sigint = evsignal_new(daemon->base, SIGINT, signal_arrived, daemon);
+	daemon->sample = event_new(daemon->base, -1, EV_PERSIST, sample_due, daemon);
+	if (daemon->sigterm == NULL || daemon->sigint == NULL || daemon->sample == NULL ||
+	    event_add(daemon->sigterm, NULL) < 0 || event_add(daemon->sigint, NULL) < 0 ||
+	    event_add(daemon->sample, &interval) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+/* Without history and graphs the gateway runs all the same. */
+static void history_start(struct daemon *daemon)
+{
+	char path[PATH_MAX];
+	int ret;
+
+	snprintf(path, sizeof(path), "%s/history", daemon->options.state);
+	ret = history_open(path, daemon->options.sample_interval, &daemon->history);
+	if (ret < 0) {
+		log_error("%s: no history is kept: %s", path, strerror(-ret));
+		return;
+	}
+	ret = graph_service_start(NULL, path, &daemon->graphs);
+	if (ret < 0)
+		log_error("kaido-graph can't be started, there are no graphs: %s", strerror(-ret));
+}
+
+static int state_open(struct daemon *daemon)
+{
+	int ret = vault_open(daemon->options.master_key, &daemon->vault);
+
+	if (ret == 0)
+		ret = store_open(daemon->options.state, daemon->vault, &daemon->store);
+	if (ret == 0)
+		ret = store_load(daemon->store, daemon->vault, &daemon->desired);
+	if (ret == 0)
+		ret = totals_open(&daemon->totals, daemon->options.state);
+	return ret;
+}
+
+static int reconcile_start(struct daemon *daemon)
+{
+	daemon->reconcile.base = daemon->base;
+	daemon->reconcile.store = daemon->store;
+	daemon->reconcile.vault = daemon->vault;
+	daemon->reconcile.hooks = (struct reconcile_hooks){
+		.context = daemon,
+		.desired = desired_get,
+		.up = dataplane_arrived,
+		.final = counters_final,
+		.event = reconcile_event,
+		.idle = reconcile_idle,
+	};
+	return reconcile_open(&daemon->reconcile, daemon->options.dataplane);
+}
+
 int daemon_create(const struct daemon_options *options, struct daemon **out)
 {
 	struct daemon *daemon = calloc(1, sizeof(*daemon));
@@ -46,28 +260,38 @@ int daemon_create(const struct daemon_options *options, struct daemon **out)
 	if (daemon == NULL)
 		return -ENOMEM;
 	daemon->options = *options;
+	STAILQ_INIT(&daemon->changes.queue);
 	signal(SIGPIPE, SIG_IGN);
+	json_set_alloc_funcs(malloc, json_free_wiping);
+	ret = state_open(daemon);
+	if (ret < 0)
+		goto fail;
+	history_start(daemon); /* before there is anything that a child could inherit */
 	daemon->base = event_base_new();
-	if (daemon->base == NULL)
-		goto fail;
-	daemon->sigterm = evsignal_new(daemon->base, SIGTERM, signal_arrived, daemon);
-	daemon->sigint = evsignal_new(daemon->base, SIGINT, signal_arrived, daemon);
-	if (daemon->sigterm == NULL || daemon->sigint == NULL ||
-	    event_add(daemon->sigterm, NULL) < 0 || event_add(daemon->sigint, NULL) < 0)
-		goto fail;
-	ret = rpc_open(daemon);
+	ret = daemon->base == NULL ? -ENOMEM : events_open(daemon);
+	if (ret == 0)
+		ret = changes_open(daemon);
+	if (ret == 0)
+		ret = reconcile_start(daemon);
+	if (ret == 0)
+		ret = rpc_open(daemon);
 	if (ret < 0)
 		goto fail;
 	*out = daemon;
 	return 0;
 fail:
+	log_error("not started: %s", strerror(-ret));
 	daemon_destroy(daemon);
 	return ret;
 }
 
 int daemon_run(struct daemon *daemon)
 {
-	log_info("version %s, listening on %s", KAIDO_VERSION, daemon->options.socket);
+	log_info("version %s, generation %llu, listening on %s", KAIDO_VERSION,
+		 (unsigned long long)daemon->desired->generation, daemon->options.socket);
+#if HAVE_LIBSYSTEMD
+	sd_notify(0, "READY=1");
+#endif
 	return event_base_dispatch(daemon->base);
 }
 
@@ -75,11 +299,26 @@ void daemon_destroy(struct daemon *daemon)
 {
 	if (daemon == NULL)
 		return;
+	if (daemon->store != NULL && daemon->desired != NULL &&
+	    totals_update(&daemon->totals, daemon->reconcile.map, daemon->desired) == 0 &&
+	    daemon->totals.path != NULL)
+		totals_save(&daemon->totals);
 	rpc_server_destroy(daemon->rpc);
+	daemon->rpc = NULL;
+	changes_close(daemon);
+	reconcile_close(&daemon->reconcile);
+	graph_service_stop(daemon->graphs);
+	history_close(daemon->history);
+	if (daemon->sample != NULL)
+		event_free(daemon->sample);
 	if (daemon->sigterm != NULL)
 		event_free(daemon->sigterm);
 	if (daemon->sigint != NULL)
 		event_free(daemon->sigint);
+	totals_close(&daemon->totals);
+	model_destroy(daemon->desired);
+	store_close(daemon->store);
+	vault_close(daemon->vault);
 	if (daemon->base != NULL)
 		event_base_free(daemon->base);
 	free(daemon);

@@ -3,9 +3,17 @@
 #ifndef KAIDO_CONTROL_DAEMON_H
 #define KAIDO_CONTROL_DAEMON_H
 
+#include "change.h"
+#include "reconcile.h"
+#include "totals.h"
+
 struct event;
 struct event_base;
+struct graph_service;
+struct history;
 struct rpc_server;
+struct store;
+struct vault;
 
 struct daemon_options {
 	const char *state;     /* directory; made (0700) where it isn't there */
@@ -22,6 +30,16 @@ struct daemon {
 	struct event_base *base;
 	struct event *sigterm;
 	struct event *sigint;
+	struct event *sample;
+	struct vault *vault;
+	struct store *store;
+	struct model *desired;
+	struct changes changes;
+	struct reconcile reconcile;
+	struct totals totals;
+	bool totals_trouble;          /* the last saving failed */
+	struct history *history;      /* NULL: its folder can't be written */
+	struct graph_service *graphs; /* NULL: no graphs */
 	struct rpc_server *rpc;
 };
 
@@ -30,5 +48,9 @@ int daemon_create(const struct daemon_options *options, struct daemon **daemon);
 /* Until SIGTERM or SIGINT. */
 int daemon_run(struct daemon *daemon);
 void daemon_destroy(struct daemon *daemon);
+
+/* Tells subscribers and the system log. `tenant` and `tunnel` may be NULL. */
+void daemon_event(struct daemon *daemon, const char *kind, const char *text, const char *tenant,
+		  const char *tunnel);
 
 #endif /* KAIDO_CONTROL_DAEMON_H */

@@ -29,8 +29,8 @@ static int interval_parse(const char *text, unsigned int *seconds)
 	char *end;
 	long value = strtol(text, &end, 10);
 
-	if (*text == '\0' || *end != '\0' || value < 1 || value > 3600) {
-		log_error("--sample-interval takes 1 .. 3600 seconds, not '%s'", text);
+	if (*text == '\0' || *end != '\0' || value < 1 || value > 300 || 300 % value != 0) {
+		log_error("--sample-interval takes a divisor of 300 seconds, not '%s'", text);
 		return -1;
 	}
 	*seconds = (unsigned int)value;

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The desired state. Tenants, tunnels and underlay entries are reference-counted and don't change
+ * once they stand in a model: a change makes a new model that shares all it leaves alone, so that
+ * what differs is found by comparing pointers.
+ *
+ * SPIs, ports and numbers are in host byte order here; addresses are as in the southbound ABI.
+ */
+#ifndef KAIDO_CONTROL_MODEL_H
+#define KAIDO_CONTROL_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "message.h"
+#include "vault.h"
+
+#define MODEL_KEY_MAX    36 /* AES key and salt */
+#define MODEL_SEALED_MAX (MODEL_KEY_MAX + VAULT_OVERHEAD)
+
+struct neighbour {
+	struct abi_address address;
+	uint8_t mac[6];
+};
+
+struct route {
+	struct abi_address prefix;
+	enum abi_route_kind kind;
+	struct abi_address via;    /* GATEWAY */
+	char tunnel[ABI_NAME_LEN]; /* TUNNEL */
+};
+
+struct attachment {
+	unsigned int references;
+	uint32_t id; /* 0: none given yet */
+	char name[ABI_NAME_LEN];
+	char port[ABI_NAME_LEN];
+	char netdev[ABI_IFNAME_LEN]; /* underlay only */
+	uint16_t vlan;
+	uint16_t mtu;
+	uint32_t n_addresses;
+	struct abi_address address[ABI_ATTACHMENT_ADDRESSES];
+	struct neighbour *neighbours;
+	size_t n_neighbours;
+	struct route *routes; /* underlay only */
+	size_t n_routes;
+};
+
+struct sa {
+	uint32_t id; /* 0: none given yet */
+	uint32_t spi;
+	uint32_t window;
+	enum abi_sa_direction direction;
+	bool esn;
+	uint8_t key_len;                  /* of the AES key: 16, 24, 32 */
+	uint8_t digest[VAULT_DIGEST_LEN]; /* of key and salt */
+	uint8_t sealed[MODEL_SEALED_MAX]; /* key_len + 4 + VAULT_OVERHEAD bytes of it */
+};
+
+struct tunnel {
+	unsigned int references;
+	uint32_t id;
+	char name[ABI_NAME_LEN];
+	char *label; /* NULL: none */
+	struct abi_address local;
+	struct abi_address remote;
+	bool udp;
+	uint16_t local_port; /* 0 without udp */
+	uint16_t remote_port;
+	uint16_t mtu;
+	struct abi_address *networks;
+	size_t n_networks;
+	struct sa *sas; /* in the file's order */
+	size_t n_sas;
+};
+
+struct tenant {
+	unsigned int references;
+	uint32_t id;
+	char name[ABI_NAME_LEN];
+	char *label;
+	char *service; /* NULL: none */
+	char *service_code;
+	struct attachment **attachments;
+	size_t n_attachments;
+	struct tunnel **tunnels; /* by name */
+	size_t n_tunnels;
+	struct route *routes;
+	size_t n_routes;
+};
+
+struct model {
+	uint64_t generation;
+	struct tenant **tenants; /* by name */
+	size_t n_tenants;
+	struct attachment **underlay; /* by name */
+	size_t n_underlay;
+};
+
+/* References: _hold() adds one and returns its argument, _release() takes one back (NULL allowed). */
+struct attachment *attachment_hold(struct attachment *attachment);
+void attachment_release(struct attachment *attachment);
+struct tunnel *tunnel_hold(struct tunnel *tunnel);
+void tunnel_release(struct tunnel *tunnel);
+struct tenant *tenant_hold(struct tenant *tenant);
+void tenant_release(struct tenant *tenant);
+
+/* Copies with one reference that share their members; NULL: out of memory. */
+struct tenant *tenant_copy(const struct tenant *tenant);
+struct tunnel *tunnel_copy(const struct tunnel *tunnel);
+
+struct model *model_create(void);
+/* Another model of the same members. NULL: out of memory. */
+struct model *model_copy(const struct model *model);
+void model_destroy(struct model *model);
+
+/* By name; NULL: not there. */
+struct tenant *model_tenant(const struct model *model, const char *name);
+struct attachment *model_underlay(const struct model *model, const char *name);
+struct attachment *tenant_attachment(const struct tenant *tenant, const char *name);
+struct tunnel *tenant_tunnel(const struct tenant *tenant, const char *name);
+struct sa *tunnel_sa(const struct tunnel *tunnel, enum abi_sa_direction direction, uint32_t spi);
+
+/* Puts one in the place of its namesake, or adds it; takes the reference. -ENOMEM. */
+int model_put_tenant(struct model *model, struct tenant *tenant);
+int model_put_underlay(struct model *model, struct attachment *attachment);
+void model_remove_tenant(struct model *model, const char *name);
+void model_remove_underlay(struct model *model, const char *name);
+
+/* What a sealed key is bound to. Returns the bytes written into `identity`. */
+#define MODEL_IDENTITY_MAX (2 * ABI_NAME_LEN + 16)
+size_t sa_identity(const char *tenant, const char *tunnel, const struct sa *sa,
+		   uint8_t identity[MODEL_IDENTITY_MAX]);
+static inline size_t sa_sealed_size(const struct sa *sa)
+{
+	return (size_t)sa->key_len + 4 + VAULT_OVERHEAD;
+}
+
+/* The attachment on whose link the address stands; NULL: none. */
+const struct attachment *tenant_on_link(const struct tenant *tenant,
+					const struct abi_address *address);
+
+#endif /* KAIDO_CONTROL_MODEL_H */

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Keeps the dataplane what the desired state says.
+ *
+ * After each connect the dataplane is asked what it has, and the difference is sent as one
+ * transaction. After that a change is sent as its own difference. A tenant that the dataplane
+ * refuses (a port that is gone, say) is held back with an event, so that the others run; it is
+ * tried again with each connect, each change of it, and every RECONCILE_RETRY_S.
+ */
+#ifndef KAIDO_CONTROL_RECONCILE_H
+#define KAIDO_CONTROL_RECONCILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lease.h"
+#include "message.h"
+#include "model.h"
+#include "plan.h"
+
+#define RECONCILE_RETRY_S 30
+
+struct counters_map;
+struct dataplane_client;
+struct event_base;
+struct store;
+struct vault;
+
+struct reconcile_hooks {
+	void *context;
+	/* The desired state as it is now; borrowed. */
+	const struct model *(*desired)(void *context);
+	/* A dataplane has come; its capacities are in reconcile->hello. */
+	void (*up)(void *context);
+	/* `map` shows the last that a dead or lost dataplane counted. */
+	void (*final)(void *context, const struct counters_map *map);
+	void (*event)(void *context, const char *kind, const char *text, const char *tenant,
+		      const char *tunnel);
+	/* Nothing is under way: a change may be sent. */
+	void (*idle)(void *context);
+};
+
+/* error: 0, -ENOTCONN (unknown, it will be seen at the next connect), or what refused it. */
+typedef void (*reconcile_done)(void *context, int error, const char *text);
+
+struct reconcile {
+	struct event_base *base;
+	struct dataplane_client *client;
+	struct store *store;
+	const struct vault *vault;
+	struct reconcile_hooks hooks;
+	struct leases leases;
+	struct counters_map *map;     /* NULL: none */
+	struct abi_hello_reply hello; /* of the last connect */
+	bool connected;
+	bool busy;               /* a dump or a transaction is under way */
+	bool again;              /* look at all anew when it is done */
+	struct model *installed; /* what the dataplane is known to have; NULL: not known */
+	uint32_t *held;          /* ids of tenants that were refused; 0: the underlay */
+	size_t n_held;
+	char refusal[ABI_TEXT_LEN]; /* of the last one that was held back */
+	struct plan_set have;       /* while it is dumped */
+	struct abi_port *ports;
+	size_t n_ports;
+	struct abi_reason *reasons;
+	size_t n_reasons;
+	struct event *second; /* leases */
+	struct event *retry;
+	uint64_t polled; /* ns, when leases were last looked at */
+	bool lease_trouble;
+};
+
+int reconcile_open(struct reconcile *reconcile, const char *path);
+void reconcile_close(struct reconcile *reconcile);
+
+/* Is the dataplane all that the desired state says? */
+bool reconcile_converged(const struct reconcile *reconcile);
+
+/*
+ * A change from `now` to `next` as a plan, leases included: call it within the transaction of the
+ * store that writes `next`. *plan is NULL where all has to be looked at (reconcile_all()).
+ */
+int reconcile_prepare(struct reconcile *reconcile, const struct model *now,
+		      const struct model *next, struct plan **plan);
+/* Takes the plan. `done` is called once, later. */
+int reconcile_send(struct reconcile *reconcile, struct plan *plan, const struct model *now,
+		   const struct model *next, reconcile_done done, void *context);
+/* Was that tenant (0: the underlay) refused when all was looked at? */
+bool reconcile_holds(const struct reconcile *reconcile, uint32_t tenant);
+/* Looks at everything, also at what was held back; idle() tells of the end. */
+void reconcile_all(struct reconcile *reconcile);
+
+#endif /* KAIDO_CONTROL_RECONCILE_H */

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The one door to the desired state and to what must outlive kaidod with it: leases of sequence
+ * numbers, what a rollback needs, and the audit log. store_sqlite.c stands behind it.
+ *
+ * Writing happens between store_begin() and store_commit(); when commit has returned 0 the change
+ * is on the disk. Any error: nothing of the transaction is kept, call store_abort(). Errors are
+ * negative errno: -ENOSPC, -EROFS, -EIO, -ENOMEM, -EBADMSG (damaged).
+ */
+#ifndef KAIDO_CONTROL_STORE_H
+#define KAIDO_CONTROL_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "model.h"
+
+struct store;
+struct vault;
+
+/* Opens or makes the state in a directory. Says what is wrong on standard error. -EBUSY: another
+ * kaidod has it; -EKEYREJECTED: it was written under another master key. */
+int store_open(const char *directory, const struct vault *vault, struct store **store);
+void store_close(struct store *store); /* NULL is allowed */
+const char *store_path(const struct store *store);
+/* Did the last write succeed? */
+bool store_writable(const struct store *store);
+/* The last error in words, for the operator. */
+const char *store_error(const struct store *store);
+
+int store_load(struct store *store, struct vault *vault, struct model **model);
+
+int store_begin(struct store *store);
+int store_commit(struct store *store);
+void store_abort(struct store *store);
+
+/* Makes the state that of `next`, where it differs from `now`, generation and all. */
+int store_write_model(struct store *store, const struct model *now, const struct model *next);
+
+/* Small numbers by name: the last ids given out, for one. `absent` where there is none. */
+int store_get_number(struct store *store, const char *name, uint64_t absent, uint64_t *number);
+int store_set_number(struct store *store, const char *name, uint64_t number);
+
+/*
+ * Up to which sequence number (without) numbers were ever granted under a key and salt, by their
+ * digest; 0: none. These outlive the SA, so that a key that comes back resumes above.
+ */
+int store_lease_get(struct store *store, const uint8_t digest[VAULT_DIGEST_LEN], uint64_t *limit);
+/* Never lowers it. */
+int store_lease_raise(struct store *store, const uint8_t digest[VAULT_DIGEST_LEN], uint64_t limit);
+
+/*
+ * The way back: how tenants and underlay entries were before a change that is not final yet.
+ * `deadline`: when it is taken back unless confirmed, seconds since the epoch; 0: at once, the
+ * dataplane's answer was still awaited.
+ */
+int store_save_before(struct store *store, const struct model *now, const struct model *next,
+		      uint64_t deadline);
+/* 1: there is a way back, and *before is `now` with it taken; 0: there is none. */
+int store_load_before(struct store *store, struct vault *vault, const struct model *now,
+		      struct model **before, uint64_t *deadline);
+int store_forget_before(struct store *store);
+
+struct audit_entry {
+	int64_t id;
+	int64_t time; /* ns since the epoch */
+	uint32_t uid;
+	const char *user;
+	const char *role;
+	const char *method;
+	const char *summary;
+	const char *result;
+	uint8_t hash[VAULT_DIGEST_LEN]; /* over this entry and the hash before */
+};
+/* Chains and adds an entry; sets its id and hash. */
+int store_audit_append(struct store *store, struct audit_entry *entry);
+/* The last `limit` entries, newest first. */
+int store_audit_list(struct store *store, unsigned int limit,
+		     void (*each)(void *context, const struct audit_entry *entry), void *context);
+/* 0: the chain holds; 1: it is broken at entry *broken. */
+int store_audit_verify(struct store *store, int64_t *broken, uint64_t *entries);
+
+#endif /* KAIDO_CONTROL_STORE_H */

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the files behind store.h share. Nobody else includes this. */
+#ifndef KAIDO_CONTROL_STORE_SQLITE_H
+#define KAIDO_CONTROL_STORE_SQLITE_H
+
+#include <limits.h>
+#include <stdbool.h>
+
+#include <sqlite3.h>
+
+#include "store.h"
+
+enum store_statement {
+	STORE_BEGIN,
+	STORE_COMMIT,
+	STORE_ROLLBACK,
+	STORE_NUMBER_GET,
+	STORE_NUMBER_SET,
+	STORE_TENANT_SET,
+	STORE_TENANT_DELETE,
+	STORE_TENANT_LIST,
+	STORE_TUNNEL_SET,
+	STORE_TUNNEL_DELETE,
+	STORE_TUNNEL_DELETE_ALL,
+	STORE_TUNNEL_LIST,
+	STORE_UNDERLAY_SET,
+	STORE_UNDERLAY_DELETE,
+	STORE_UNDERLAY_LIST,
+	STORE_LEASE_GET,
+	STORE_LEASE_RAISE,
+	STORE_BEFORE_SET,
+	STORE_BEFORE_LIST,
+	STORE_BEFORE_CLEAR,
+	STORE_AUDIT_LAST,
+	STORE_AUDIT_ADD,
+	STORE_AUDIT_LIST,
+	STORE_AUDIT_ALL,
+	STORE_STATEMENTS,
+};
+
+struct store {
+	sqlite3 *db;
+	sqlite3_stmt *statements[STORE_STATEMENTS];
+	const struct vault *vault;
+	char path[PATH_MAX];
+	char error[512];
+	int lock; /* descriptor of the lock file */
+	bool writable;
+};
+
+/* A statement, reset and without bindings; NULL with store->error set. */
+sqlite3_stmt *store_prepare(struct store *store, enum store_statement which);
+/* Runs one that returns no row, and resets it. */
+int store_run(struct store *store, sqlite3_stmt *statement);
+/* The next row: 1, 0 at the end (reset then), negative errno. */
+int store_step(struct store *store, sqlite3_stmt *statement);
+/* Notes the error and makes it a negative errno. */
+int store_fail(struct store *store, int code);
+
+#endif /* KAIDO_CONTROL_STORE_SQLITE_H */
