@@ -445,9 +445,8 @@ static int record_put(const struct plan *plan, const struct plan_step *step, uin
 	return step->type == ABI_SA_SET ? key_put(plan, step->object, record) : 0;
 }
 
-long plan_fill(void *context, void *records, size_t room, uint16_t *type, uint32_t *count)
+long plan_fill(struct plan *plan, void *records, size_t room, uint16_t *type, uint32_t *count)
 {
-	struct plan *plan = context;
 	size_t size, used = 0;
 	int ret;
 

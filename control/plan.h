@@ -83,7 +83,7 @@ struct plan {
 struct plan *plan_create(const struct vault *vault, struct plan_set *have, struct plan_set *want);
 void plan_destroy(struct plan *plan);
 
-/* For dataplane_transaction: `context` is the plan. Puts keys into SA_SET records. */
-long plan_fill(void *context, void *records, size_t room, uint16_t *type, uint32_t *count);
+/* As `fill` of a dataplane_transaction. Puts keys into SA_SET records. */
+long plan_fill(struct plan *plan, void *records, size_t room, uint16_t *type, uint32_t *count);
 
 #endif /* KAIDO_CONTROL_PLAN_H */

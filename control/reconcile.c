@@ -183,14 +183,22 @@ static void push_done(void *context, int error, uint32_t index, const char *text
 	work_ends(reconcile);
 }
 
+static long push_fill(void *context, void *records, size_t room, uint16_t *type, uint32_t *count)
+{
+	struct push *push = context;
+
+	return plan_fill(push->plan, records, room, type, count);
+}
+
 /* Takes the plan. */
 static int push_start(struct reconcile *reconcile, struct plan *plan, const struct model *now,
 		      const struct model *next, reconcile_done done, void *context)
 {
 	struct push *push = calloc(1, sizeof(*push));
 	struct dataplane_transaction transaction = {
-		.generation = next->generation,
-		.fill = plan_fill,
+		/* 0 is the dataplane's word for empty; we may have to make it so. */
+		.generation = next->generation == 0 ? 1 : next->generation,
+		.fill = push_fill,
 		.done = push_done,
 	};
 	int ret = -ENOMEM;
@@ -209,6 +217,10 @@ static int push_start(struct reconcile *reconcile, struct plan *plan, const stru
 	if (push->next == NULL || (now != NULL && push->now == NULL))
 		goto fail;
 	reconcile->busy = true;
+	if (next->generation == 0 && plan->n == 0) {
+		push_done(push, 0, 0, "");
+		return 0;
+	}
 	ret = dataplane_commit(reconcile->client, &transaction);
 	if (ret == 0)
 		return 0;
