@@ -74,6 +74,8 @@ struct ctl_source {
 int ctl_call(struct ctl *ctl, const char *method, json_t *params, json_t **result);
 int ctl_call_from(struct ctl *ctl, const char *method, json_t *params, json_t **result,
 		  const struct ctl_source *source);
+/* One line per mistake that kaidod found. Returns how many. */
+size_t mistakes_print(const json_t *errors, const struct ctl_source *source);
 int ctl_connect(struct ctl *ctl);
 int ctl_failure_report(const struct rpc_failure *failure);
 

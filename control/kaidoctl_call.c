@@ -12,7 +12,6 @@
 
 #include "rpc_client.h"
 #include "table.h"
-#include "yaml_config.h"
 
 int ctl_connect(struct ctl *ctl)
 {
@@ -42,34 +41,6 @@ static void text_print_tame(const char *text)
 		fprintf(stderr, "%s\n", copy);
 	}
 	free(copy);
-}
-
-/* One line per mistake that kaidod found. */
-static size_t mistakes_print(const json_t *errors, const struct ctl_source *source)
-{
-	const char *pointer, *message;
-	unsigned int line, column;
-	json_t *error;
-	size_t i;
-
-	json_array_foreach (errors, i, error) {
-		pointer = json_string_value(json_object_get(error, "pointer"));
-		message = json_string_value(json_object_get(error, "message"));
-		if (source != NULL) {
-			size_t at = strlen(source->at);
-
-			if (pointer == NULL)
-				pointer = "";
-			else if (strncmp(pointer, source->at, at) == 0)
-				pointer += at;
-			yaml_config_locate(source->config, pointer, &line, &column);
-			fprintf(stderr, "%s:%u: ", source->file, line);
-		} else if (pointer != NULL && pointer[0] != '\0') {
-			fprintf(stderr, "%s: ", pointer);
-		}
-		text_print_tame(message != NULL ? message : "is refused");
-	}
-	return i;
 }
 
 int ctl_failure_report(const struct rpc_failure *failure)
