@@ -124,6 +124,19 @@ static bool member_is_list(const char *name)
 	return strcmp(name, "addresses") == 0 || strcmp(name, "networks") == 0;
 }
 
+/* On the command line, where nobody wants to quote, all but these are text. */
+static bool member_is_typed(const char *name)
+{
+	static const char *const typed[] = { "vlan", "mtu",    "local-port", "remote-port",
+					     "spi",  "window", "esn",        "blackhole" };
+	size_t i;
+
+	for (i = 0; i < sizeof(typed) / sizeof(typed[0]); i++)
+		if (strcmp(name, typed[i]) == 0)
+			return true;
+	return false;
+}
+
 /* VALUE,VALUE as a list of text. */
 static json_t *list_parse(const char *text)
 {
@@ -183,10 +196,10 @@ bool member_assign(json_t *object, const char *word)
 		value = flow_parse(name, text);
 	else if (member_is_list(name))
 		value = list_parse(text);
-	else if (yaml_member_is_text(name))
-		value = json_string(text);
-	else
+	else if (member_is_typed(name))
 		value = yaml_scalar_value(text, strlen(text));
+	else
+		value = json_string(text);
 	if (value == NULL || json_object_set_new(object, name, value) < 0) {
 		fprintf(stderr, "kaidoctl: the value of '%s' can't be used\n", name);
 		return false;
