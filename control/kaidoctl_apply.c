@@ -2,6 +2,7 @@
 #include "kaidoctl.h"
 
 #include <getopt.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,7 +119,7 @@ static int options_parse(struct apply *apply, int argc, char **argv)
 }
 
 static int apply_call(struct ctl *ctl, const struct apply *apply, const struct yaml_config *config,
-		      bool dry_run, json_t **result)
+		      bool dry_run, const json_t *generation, json_t **result)
 {
 	const struct ctl_source source = {
 		.file = strcmp(apply->file, "-") == 0 ? "stdin" : apply->file,
@@ -130,6 +131,9 @@ static int apply_call(struct ctl *ctl, const struct apply *apply, const struct y
 
 	if (apply->confirm_within > 0 && !dry_run)
 		json_object_set_new(params, "confirm_within", json_integer(apply->confirm_within));
+	if (generation != NULL)
+		json_object_set_new(params, "if_generation",
+				    json_copy((json_t *)(uintptr_t)generation));
 	return ctl_call_from(ctl, "config.apply", params, result, &source);
 }
 
@@ -142,14 +146,17 @@ static void applied_print(const struct apply *apply, const json_t *result)
 		       apply->confirm_within);
 }
 
-/* Shows what would change and asks. CTL_OK: go on; *done: there is nothing to do. */
+/*
+ * Shows what would change and asks. CTL_OK: go on with *generation, the state that this was seen
+ * against and the caller's; *done: there is nothing to do.
+ */
 static int preview(struct ctl *ctl, const struct apply *apply, const struct yaml_config *config,
-		   bool *done)
+		   bool *done, json_t **generation)
 {
 	json_t *result, *changes;
 	int rc;
 
-	rc = apply_call(ctl, apply, config, true, &result);
+	rc = apply_call(ctl, apply, config, true, NULL, &result);
 	if (rc != CTL_OK)
 		return rc;
 	changes = json_object_get(result, "changes");
@@ -159,6 +166,7 @@ static int preview(struct ctl *ctl, const struct apply *apply, const struct yaml
 	else
 		changes_print(changes, false);
 	fflush(stdout);
+	*generation = json_incref(json_object_get(result, "generation"));
 	json_decref(result);
 	if (!*done && !ctl_ask("Change it?")) {
 		fprintf(stderr, "Nothing was changed.\n");
@@ -171,7 +179,7 @@ int command_apply(struct ctl *ctl, int argc, char **argv)
 {
 	struct apply apply = { 0 };
 	struct yaml_config *config;
-	json_t *result = NULL;
+	json_t *result = NULL, *generation = NULL;
 	bool done = false, ask;
 	int rc;
 
@@ -183,10 +191,10 @@ int command_apply(struct ctl *ctl, int argc, char **argv)
 		return CTL_FAILED;
 	ask = !apply.yes && !ctl->json && isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
 	if (apply.dry_run || ask)
-		rc = preview(ctl, &apply, config, &done);
+		rc = preview(ctl, &apply, config, &done, &generation);
 	if (rc != CTL_OK || done)
 		goto out;
-	rc = apply_call(ctl, &apply, config, false, &result);
+	rc = apply_call(ctl, &apply, config, false, generation, &result);
 	if (rc != CTL_OK)
 		goto out;
 	if (ctl->json) {
@@ -199,6 +207,7 @@ int command_apply(struct ctl *ctl, int argc, char **argv)
 	}
 	json_decref(result);
 out:
+	json_decref(generation);
 	yaml_config_free(config);
 	return rc;
 }

@@ -123,6 +123,7 @@ static int apply_build(struct change *change, json_t *params)
 {
 	json_t *config = object_need(change, "config");
 	json_t *confirm = json_object_get(params, "confirm_within");
+	json_t *expected = json_object_get(params, "if_generation");
 	json_int_t seconds = json_integer_value(confirm);
 	struct config *parsed;
 
@@ -131,6 +132,11 @@ static int apply_build(struct change *change, json_t *params)
 	if (confirm != NULL && (!json_is_integer(confirm) || seconds < 1 || seconds > CONFIRM_MOST))
 		return build_fail(change, RPC_INVALID_PARAMS, "confirm_within is 1 .. %d seconds",
 				  CONFIRM_MOST);
+	if (expected != NULL && (json_int_t)change->now->generation != json_integer_value(expected))
+		return build_fail(change, RPC_CONFLICT,
+				  "the state has changed since: it is at generation %llu; look at "
+				  "the difference again",
+				  (unsigned long long)change->now->generation);
 	change->confirm_within = (unsigned int)seconds;
 	change->prune = json_is_true(json_object_get(params, "prune"));
 	change->dry_run = json_is_true(json_object_get(params, "dry_run"));
@@ -148,7 +154,8 @@ static int apply_build(struct change *change, json_t *params)
 
 void rpc_config_apply(void *context, struct rpc_request *request)
 {
-	static const char *const known[] = { "config", "prune", "dry_run", "confirm_within", NULL };
+	static const char *const known[] = { "config",         "prune",         "dry_run",
+					     "confirm_within", "if_generation", NULL };
 
 	if (rpc_params_check(request, known))
 		change_submit(context, request, apply_build);
