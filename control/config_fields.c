@@ -56,7 +56,8 @@ void reader_leave(struct config_reader *reader, size_t mark)
 	reader->pointer[mark] = '\0';
 }
 
-static void error_add(struct config_reader *reader, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void error_add(struct config_reader *reader,
+							    const char *format, va_list arguments)
 {
 	char text[512];
 	json_t *error;

@@ -52,8 +52,8 @@ static const char *const sql[STORE_STATEMENTS] = {
 	[STORE_UNDERLAY_DELETE] = "DELETE FROM underlay WHERE name = ?1",
 	[STORE_UNDERLAY_LIST] = "SELECT name, document FROM underlay ORDER BY name",
 	[STORE_LEASE_GET] = "SELECT granted FROM lease WHERE digest = ?1",
-	[STORE_LEASE_RAISE] = "INSERT INTO lease VALUES (?1, ?2) ON CONFLICT (digest) DO UPDATE"
-			      " SET granted = max(granted, excluded.granted)",
+	[STORE_LEASE_RAISE] = ("INSERT INTO lease VALUES (?1, ?2) ON CONFLICT (digest) DO UPDATE"
+			       " SET granted = max(granted, excluded.granted)"),
 	[STORE_BEFORE_SET] = "INSERT OR REPLACE INTO before VALUES (?1, ?2, ?3)",
 	[STORE_BEFORE_LIST] = "SELECT kind, name, document FROM before",
 	[STORE_BEFORE_CLEAR] = "DELETE FROM before",

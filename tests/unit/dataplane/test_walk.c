@@ -247,8 +247,8 @@ static void expect_error(struct testbed *bed, enum ip_family family, uint8_t typ
 	assert_memory_equal(l3 + (family == IP_V4 ? 16 : 24),
 			    offending + 14 + (family == IP_V4 ? 12 : 8), family == IP_V4 ? 4 : 16);
 	assert_memory_equal(l3 + (family == IP_V4 ? 12 : 8),
-			    family == IP_V4 ? bed->tables->attachment[1].ipv4 :
-					      bed->tables->attachment[1].ipv6,
+			    family == IP_V4 ? bed->tables->attachment[1].ipv4
+					    : bed->tables->attachment[1].ipv6,
 			    family == IP_V4 ? 4 : 16);
 	rte_pktmbuf_free(out[0]);
 }
