@@ -62,7 +62,7 @@ json_t *config_render_attachment(const struct attachment *attachment, enum confi
 json_t *config_render_tunnel(const struct tunnel *tunnel, enum config_form form);
 json_t *config_render_sa(const struct sa *sa, enum config_form form);
 json_t *config_render_route(const struct route *route);
-/* Puts lists in the order that the model keeps: tunnels by name. After the checks, which name places. */
+/* Puts lists in the order that the model keeps: attachments and tunnels by name. After the checks, which name places. */
 void config_sort_tenant(struct tenant *tenant);
 
 /* Without its tunnels when asked so: the store keeps those in rows of their own. */

@@ -256,8 +256,18 @@ static int tunnel_order(const void *a, const void *b)
 	return strcmp((*first)->name, (*second)->name);
 }
 
+static int attachment_order(const void *a, const void *b)
+{
+	const struct attachment *const *first = a, *const *second = b;
+
+	return strcmp((*first)->name, (*second)->name);
+}
+
 void config_sort_tenant(struct tenant *tenant)
 {
+	if (tenant->n_attachments > 1)
+		qsort(tenant->attachments, tenant->n_attachments, sizeof(struct attachment *),
+		      attachment_order);
 	if (tenant->n_tunnels > 1)
 		qsort(tenant->tunnels, tenant->n_tunnels, sizeof(struct tunnel *), tunnel_order);
 }

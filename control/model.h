@@ -82,7 +82,7 @@ struct tenant {
 	char *label;
 	char *service; /* NULL: none */
 	char *service_code;
-	struct attachment **attachments;
+	struct attachment **attachments; /* by name */
 	size_t n_attachments;
 	struct tunnel **tunnels; /* by name */
 	size_t n_tunnels;

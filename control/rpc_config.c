@@ -316,8 +316,11 @@ static int attachment_set_build(struct change *change, json_t *params)
 	if (attachment == NULL)
 		return out_of_memory(change);
 	i = attachment_position(tenant, attachment->name);
-	if (i < tenant->n_attachments)
+	if (i < tenant->n_attachments) {
 		attachment_release(tenant->attachments[i]);
+		LIST_REMOVE_AT(tenant->attachments, tenant->n_attachments, i);
+	}
+	i = tenant->n_attachments;
 	focus_set(change, "attachments", i, "attachment");
 	LIST_PUT(change, tenant->attachments, tenant->n_attachments, i, attachment, failed);
 	if (failed) {
@@ -375,13 +378,17 @@ static size_t tunnel_position(const struct tenant *tenant, const char *name)
 	return i;
 }
 
+/* Behind the others, so that it is the one which is told of a conflict; the model sorts them. */
 static int tunnel_put(struct change *change, struct tenant *tenant, struct tunnel *tunnel)
 {
 	size_t i = tunnel_position(tenant, tunnel->name);
 	bool failed = false;
 
-	if (i < tenant->n_tunnels)
+	if (i < tenant->n_tunnels) {
 		tunnel_release(tenant->tunnels[i]);
+		LIST_REMOVE_AT(tenant->tunnels, tenant->n_tunnels, i);
+	}
+	i = tenant->n_tunnels;
 	focus_set(change, "tunnels", i, "tunnel");
 	LIST_PUT(change, tenant->tunnels, tenant->n_tunnels, i, tunnel, failed);
 	if (!failed)
