@@ -599,7 +599,7 @@ class Disk(Case):
         self.world = World(KAIDOD)
         self.addCleanup(self.world.close)
         os.mkdir(self.world.state)
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300m,mode=700", "none", self.world.state]).returncode:
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m,mode=700", "none", self.world.state]).returncode:
             self.skipTest("may not mount")
         self.addCleanup(lambda: (self.world.stop_kaidod(), subprocess.run(["umount", self.world.state])))
         self.world.start_dataplane()
@@ -617,13 +617,12 @@ class Disk(Case):
     def test_full_and_read_only(self):
         self.call("tenant.set", tenant=tenant("acme", 1, [tunnel("one", 1)]))
         before = self.call("config.get"), self.tables()
-        with open(self.world.state + "/ballast", "wb") as ballast:
-            try:
-                while True:
-                    ballast.write(b"x" * 4096)
-                    ballast.flush()
-            except OSError:
-                pass
+        ballast = os.open(self.world.state + "/ballast", os.O_WRONLY | os.O_CREAT)
+        try:
+            while True:
+                os.write(ballast, b"x" * 4096)
+        except OSError:
+            os.close(ballast)
         self.unchanged_by_a_change(before)
         os.unlink(self.world.state + "/ballast")
         self.assertTrue(self.call("tenant.set", tenant=tenant("acme", 1, [tunnel("one", 1)], label="y"))["applied"])
