@@ -151,8 +151,8 @@ class Gateway:
 
     # Waiting by counters
 
-    def wait(self, what, condition):
-        deadline = time.monotonic() + PATIENCE
+    def wait(self, what, condition, patience=PATIENCE):
+        deadline = time.monotonic() + patience
         while not condition():
             if self.process.poll() is not None:
                 raise GatewayError(f"kaido-dataplane ended with {self.process.returncode}")
@@ -174,7 +174,7 @@ class Gateway:
             now >= then + 2 for now, then in zip(self.counters.polls(), before)))
         tenants = [0] + [tenant.id for tenant in self.client.dump("tenant")]
         self.wait("every packet is accounted for", lambda: all(
-            self.in_flight(tenant) == 0 for tenant in tenants))
+            self.in_flight(tenant) == 0 for tenant in tenants), patience=20)
 
     # What became of the packets
 
