@@ -260,10 +260,10 @@ static int change_record(struct change *change, struct plan **plan)
 	if (ret == 0)
 		return 0;
 	store_abort(store);
+	if (*plan != NULL) /* leases that it took in memory are found again in the dataplane */
+		reconcile_all(&daemon->reconcile);
 	plan_destroy(*plan);
 	*plan = NULL;
-	/* Leases that this plan took in memory are found again in the dataplane. */
-	reconcile_all(&daemon->reconcile);
 	return ret;
 }
 

@@ -130,7 +130,9 @@ int store_begin(struct store *store)
 {
 	int ret = store_run(store, store_prepare(store, STORE_BEGIN));
 
-	store->writable = ret == 0;
+	if (ret < 0)
+		store->writable = false;
+	store->changes = sqlite3_total_changes64(store->db);
 	return ret;
 }
 
@@ -138,7 +140,11 @@ int store_commit(struct store *store)
 {
 	int ret = store_run(store, store_prepare(store, STORE_COMMIT));
 
-	store->writable = ret == 0;
+	/* One that wrote nothing proves nothing. */
+	if (ret < 0)
+		store->writable = false;
+	else if (sqlite3_total_changes64(store->db) != store->changes)
+		store->writable = true;
 	return ret;
 }
 

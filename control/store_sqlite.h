@@ -46,6 +46,7 @@ struct store {
 	char error[512];
 	int lock; /* descriptor of the lock file */
 	bool writable;
+	int64_t changes; /* rows written before the open transaction */
 };
 
 /* A statement, reset and without bindings; NULL with store->error set. */
