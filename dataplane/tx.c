@@ -64,7 +64,7 @@ static void tx_count(struct worker *w, struct packet *const *sent, uint32_t n)
 	while (i < n) {
 		const struct packet *first = sent[i];
 		struct counters_tenant *tenant = &w->stats.tenant[first->tenant];
-		uint64_t packets = 0, bytes = 0, inner = 0, originated = 0;
+		uint64_t packets = 0, bytes = 0, inner = 0, originated = 0, own_bytes = 0;
 
 		for (; i < n && sent[i]->tenant == first->tenant &&
 		       sent[i]->tunnel == first->tunnel && sent[i]->walk == first->walk &&
@@ -75,11 +75,14 @@ static void tx_count(struct worker *w, struct packet *const *sent, uint32_t n)
 			packets++;
 			bytes += sent[i]->length;
 			inner += sent[i]->inner_length;
-			originated += sent[i]->flags & PACKET_ORIGINATED;
+			if (unlikely(sent[i]->flags & PACKET_ORIGINATED)) {
+				originated++;
+				own_bytes += sent[i]->length;
+			}
 		}
 		tenant->out_packets += packets - originated;
 		tenant->originated_packets += originated;
-		tenant->out_bytes += bytes;
+		tenant->out_bytes += bytes - own_bytes;
 		w->stats.attachment[first->attachment].tx_packets += packets;
 		w->stats.attachment[first->attachment].tx_bytes += bytes;
 		if (first->walk == ABI_TRACE_OUTBOUND && first->tunnel != 0) {
