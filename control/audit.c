@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "audit.h"
 
+#include <stdio.h>
 #include <time.h>
 
 #include <sodium.h>
 
-#include "log.h"
 #include "store.h"
 
 int audit_add(struct store *store, const struct rpc_caller *caller, const char *method,
@@ -20,7 +20,7 @@ int audit_add(struct store *store, const struct rpc_caller *caller, const char *
 		.result = result,
 	};
 	struct timespec now;
-	char hash[17];
+	char line[640], hash[17];
 	int ret;
 
 	clock_gettime(CLOCK_REALTIME, &now);
@@ -29,8 +29,10 @@ int audit_add(struct store *store, const struct rpc_caller *caller, const char *
 	if (ret < 0)
 		return ret;
 	/* The system log gets the end of the chain: cutting the database short shows against it. */
-	log_info("audit %lld %s %s: %s: %s [%s]", (long long)entry.id, entry.user, method, summary,
-		 result, sodium_bin2hex(hash, sizeof(hash), entry.hash, 8));
+	snprintf(line, sizeof(line), "audit %lld %s %s: %s: %s [%s]", (long long)entry.id,
+		 entry.user, method, summary, result,
+		 sodium_bin2hex(hash, sizeof(hash), entry.hash, 8));
+	store_log_when_committed(store, line);
 	return 0;
 }
 

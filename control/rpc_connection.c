@@ -18,6 +18,7 @@
 #define INPUT_STEP      (64u << 10)
 #define OUTPUT_PAUSE    (1u << 20) /* bytes waiting: no further request is started */
 #define SUBSCRIBER_MAX  (4u << 20) /* bytes waiting: a subscriber that doesn't read is dropped */
+#define FINISH_S        2          /* without a byte from the client */
 #define REQUESTS_A_TURN 32         /* then other connections get theirs */
 
 struct rpc_request {
@@ -112,6 +113,35 @@ static void connection_send(struct rpc_connection *connection, const json_t *mes
 	event_add(connection->writable, NULL);
 }
 
+/* Reads on and forgets, until the client has hung up too or time is up. */
+static void connection_drain(evutil_socket_t fd, short what, void *context)
+{
+	struct rpc_connection *connection = context;
+	char rest[4096];
+
+	if ((what & EV_TIMEOUT) == 0) {
+		ssize_t got = recv(fd, rest, sizeof(rest), 0);
+
+		sodium_memzero(rest, sizeof(rest));
+		if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR)))
+			return;
+	}
+	rpc_connection_close(connection);
+}
+
+/* Closing over unread input would reset the connection, and the last answer would be lost. */
+static void connection_finish(struct rpc_connection *connection)
+{
+	struct timeval patience = { .tv_sec = FINISH_S };
+
+	shutdown(connection->fd, SHUT_WR);
+	event_del(connection->readable);
+	event_assign(connection->readable, event_get_base(connection->readable), connection->fd,
+		     EV_READ | EV_PERSIST, connection_drain, connection);
+	if (connection->end_of_input || event_add(connection->readable, &patience) < 0)
+		rpc_connection_close(connection);
+}
+
 static void connection_write(evutil_socket_t fd, short what, void *context)
 {
 	struct rpc_connection *connection = context;
@@ -124,7 +154,7 @@ static void connection_write(evutil_socket_t fd, short what, void *context)
 	}
 	waiting = evbuffer_get_length(connection->output);
 	if (waiting == 0 && connection->closing) {
-		rpc_connection_close(connection);
+		connection_finish(connection);
 		return;
 	}
 	if (waiting > 0)

@@ -33,6 +33,8 @@ int store_load(struct store *store, struct vault *vault, struct model **model);
 int store_begin(struct store *store);
 int store_commit(struct store *store);
 void store_abort(struct store *store);
+/* A line for the system log, once the open transaction is on the disk; one a transaction. */
+void store_log_when_committed(struct store *store, const char *line);
 
 /* Makes the state that of `next`, where it differs from `now`, generation and all. */
 int store_write_model(struct store *store, const struct model *now, const struct model *next);

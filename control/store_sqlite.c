@@ -53,7 +53,7 @@ static const char *const sql[STORE_STATEMENTS] = {
 	[STORE_UNDERLAY_LIST] = "SELECT name, document FROM underlay ORDER BY name",
 	[STORE_LEASE_GET] = "SELECT granted FROM lease WHERE digest = ?1",
 	[STORE_LEASE_RAISE] = ("INSERT INTO lease VALUES (?1, ?2) ON CONFLICT (digest) DO UPDATE"
-			       " SET granted = max(granted, excluded.granted)"),
+			       " SET granted = excluded.granted WHERE excluded.granted > granted"),
 	[STORE_BEFORE_SET] = "INSERT OR REPLACE INTO before VALUES (?1, ?2, ?3)",
 	[STORE_BEFORE_LIST] = "SELECT kind, name, document FROM before",
 	[STORE_BEFORE_CLEAR] = "DELETE FROM before",
@@ -145,7 +145,15 @@ int store_commit(struct store *store)
 		store->writable = false;
 	else if (sqlite3_total_changes64(store->db) != store->changes)
 		store->writable = true;
+	if (ret == 0 && store->line[0] != '\0')
+		log_info("%s", store->line);
+	store->line[0] = '\0';
 	return ret;
+}
+
+void store_log_when_committed(struct store *store, const char *line)
+{
+	snprintf(store->line, sizeof(store->line), "%s", line);
 }
 
 void store_abort(struct store *store)
@@ -153,6 +161,7 @@ void store_abort(struct store *store)
 	char error[sizeof(store->error)];
 
 	store->writable = false;
+	store->line[0] = '\0';
 	if (sqlite3_get_autocommit(store->db)) /* SQLite has rolled back by itself */
 		return;
 	memcpy(error, store->error, sizeof(error));

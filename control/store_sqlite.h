@@ -46,6 +46,7 @@ struct store {
 	char error[512];
 	int lock; /* descriptor of the lock file */
 	bool writable;
+	char line[640];  /* to be logged with the commit */
 	int64_t changes; /* rows written before the open transaction */
 };
 
