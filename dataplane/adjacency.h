@@ -27,9 +27,9 @@ struct adjacency {
 	};
 	uint8_t header_len; /* 14 or 18 */
 	uint8_t state;
-	uint16_t port; /* index */
-	uint16_t mtu;  /* of an IP packet */
-	uint16_t reserved;
+	uint16_t port;       /* index */
+	uint16_t mtu;        /* of an IP packet */
+	uint16_t generation; /* counts the neighbours that had this index */
 	uint32_t attachment;
 	uint32_t tenant;
 	uint8_t pad[24];

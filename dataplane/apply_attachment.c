@@ -206,6 +206,7 @@ static int attachment_add(struct apply *a, const struct abi_attachment *r, struc
 	undo->did = DID_ADD;
 	if (id_take(a, STATS_ATTACHMENT, r->id, undo) != 0)
 		return refuse(answer, -ENOMEM, "no memory for attachment %u", r->id);
+	__atomic_add_fetch(&gw->tables->attachment[r->id].generation, 1, __ATOMIC_RELAXED);
 	gw->attachment[r->id].record = *r;
 	attachment_link(gw, r->id, r->tenant);
 	error = attachment_switch(a, NULL, r, answer);

@@ -100,8 +100,10 @@ static void adjacency_init(struct neighbours *n, uint32_t i, uint32_t attachment
 {
 	const struct attachment *at = &n->gw->tables->attachment[attachment];
 	struct adjacency *a = &n->gw->tables->adjacency[i];
+	uint16_t generation = (uint16_t)(a->generation + 1);
 
 	memset(a, 0, sizeof(*a));
+	__atomic_store_n(&a->generation, generation, __ATOMIC_RELAXED);
 	memcpy(a->header + 6, n->gw->port[at->port].mac, 6);
 	a->header_len = 14;
 	if (at->vlan != 0) {
@@ -164,6 +166,9 @@ static void neighbour_drop(struct neighbours *n, struct rte_mbuf *m, enum drop_r
 /* To a worker: only workers send. */
 static void neighbour_send(struct neighbours *n, struct rte_mbuf *m)
 {
+	struct packet *p = mbuf_packet(m);
+
+	p->generation = handoff_generation(n->gw->tables, p);
 	if (rte_ring_enqueue(n->gw->worker[0]->inbox, m) != 0)
 		neighbour_drop(n, m, DROP_tx_full);
 }
@@ -512,6 +517,10 @@ void neighbour_wait(struct neighbours *n, struct rte_mbuf *mbuf)
 	struct neighbour *e;
 
 	p->mbuf = mbuf;
+	if (p->generation != handoff_generation(n->gw->tables, p)) {
+		neighbour_drop(n, mbuf, DROP_detached);
+		return;
+	}
 	if (route_kind(p->route) == ROUTE_KIND_ONLINK) {
 		struct ip_addr to = ip_destination(p->l3, p->family);
 		uint32_t attachment = i;
@@ -556,6 +565,7 @@ void neighbour_receive(struct neighbours *n, struct rte_mbuf *mbuf)
 	bool has_sender;
 
 	if (n->gw->attachment[attachment].record.id == 0 ||
+	    p->generation != handoff_generation(n->gw->tables, p) ||
 	    !neighbour_message_read(p->l3, p->length, is_arp, &m))
 		goto out;
 	has_sender = m.sender.hi != 0 || m.sender.lo != 0;

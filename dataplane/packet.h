@@ -36,7 +36,10 @@ struct packet {
 	uint32_t attachment;   /* it came in by, or goes out by at the end; 0: none */
 	uint16_t length;       /* bytes from l3 on */
 	uint16_t inner_length; /* outbound: of the packet that was encrypted */
-	uint16_t outer_length; /* inbound: of the packet as it arrived */
+	union {
+		uint16_t outer_length; /* inbound: of the packet as it arrived */
+		uint16_t generation;   /* between threads: handoff_generation() when it left */
+	};
 	uint8_t rx_port;
 	uint8_t family; /* enum ip_family of l3 */
 	uint8_t reason; /* enum drop_reason */

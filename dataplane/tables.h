@@ -30,7 +30,7 @@ struct attachment {
 	uint16_t port;
 	uint16_t vlan;
 	uint16_t mtu;
-	uint16_t reserved;
+	uint16_t generation; /* counts the objects that had this id */
 	uint8_t ipv4[4]; /* the gateway's first address of each family, to speak from; or zero */
 	uint8_t ipv6[16];
 };

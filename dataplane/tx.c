@@ -156,6 +156,7 @@ void host_burst(struct worker *w)
 		}
 		if (unlikely(w->tracing) && ends_here)
 			trace_packet(w->trace, p, (uint8_t)w->id, UINT16_MAX);
+		p->generation = handoff_generation(w->tables, p);
 		*mbuf_packet(p->mbuf) = *p;
 		if (unlikely(rte_ring_enqueue(w->to_main, p->mbuf) != 0)) {
 			packet_drop(w, p, DROP_main_busy);

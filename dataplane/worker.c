@@ -71,8 +71,7 @@ void worker_finish(struct worker *w)
 	worker_stage(w, STAGE_OTHER, dropped);
 }
 
-/* What the main lcore sends: frames of its own, and packets whose next hop was found. */
-static uint32_t worker_inbox(struct worker *w)
+uint32_t worker_inbox(struct worker *w)
 {
 	void *mbufs[BURST_MAX];
 	uint32_t n = rte_ring_dequeue_burst(w->inbox, mbufs, BURST_MAX, NULL);
@@ -82,7 +81,9 @@ static uint32_t worker_inbox(struct worker *w)
 
 		*p = *mbuf_packet(mbufs[i]);
 		p->mbuf = mbufs[i];
-		if (p->route == HANDOFF_FRAME)
+		if (unlikely(p->generation != handoff_generation(w->tables, p)))
+			packet_drop(w, p, DROP_detached);
+		else if (p->route == HANDOFF_FRAME)
 			packet_out(w, p, p->rx_port);
 		else
 			packet_push(&w->adjacent, p);

@@ -14,6 +14,7 @@
 #include "route_table.h"
 #include "stats.h"
 #include "tables.h"
+#include "vrf.h"
 
 struct rte_mbuf;
 struct rte_ring;
@@ -75,6 +76,8 @@ int worker_run(void *worker);
 void worker_walk(struct worker *w, uint8_t port, struct rte_mbuf **mbufs, uint32_t n);
 /* Sends, hands over, frees and counts what worker_walk() left. */
 void worker_finish(struct worker *w);
+/* What the main lcore sends: frames of its own, and packets whose next hop was found. */
+uint32_t worker_inbox(struct worker *w);
 
 /* The stages, in the order of the walk. Each takes its list from the worker and empties it. */
 void classify_burst(struct worker *w, uint8_t port, struct rte_mbuf **mbufs, uint32_t n);
@@ -114,6 +117,28 @@ struct packet *mbuf_packet(struct rte_mbuf *m);
 #define HANDOFF_PUNT      (7u << 28) /* a frame for the exception interface of p->rx_port */
 /* `route` of a packet from the main lcore: ADJACENCY: send it there, or */
 #define HANDOFF_FRAME     (8u << 28) /* a whole frame for port p->rx_port */
+
+/*
+ * A packet waits in a ring for longer than a grace period, and what its `route` names may have been
+ * removed and its id given to another tenant's object when it is taken out. So it carries the
+ * generation of the adjacency or attachment, and whoever takes it out drops it when that has passed.
+ */
+static inline uint16_t handoff_generation(const struct tables *t, const struct packet *p)
+{
+	const uint16_t *generation;
+
+	switch (route_kind(p->route)) {
+	case ROUTE_KIND_ADJACENCY:
+		generation = &t->adjacency[route_index(p->route)].generation;
+		break;
+	case ROUTE_KIND_ONLINK:
+		generation = &t->attachment[route_index(p->route)].generation;
+		break;
+	default: /* a frame */
+		generation = &t->attachment[p->attachment].generation;
+	}
+	return __atomic_load_n(generation, __ATOMIC_RELAXED);
+}
 
 /* Stage accounting: charges the cycles since the last call to a stage. */
 void worker_stage(struct worker *w, enum counters_stage stage, uint32_t packets);

@@ -233,8 +233,10 @@ struct digest digest_take(struct gateway *gw)
 	}
 	for (uint32_t i = 0; i < gw->size.max_attachments; i++)
 		if (gw->attachment[i].record.id != 0) {
-			digest_add(&d, "attachment entry", &t->attachment[i],
-				   sizeof(t->attachment[i]));
+			struct attachment entry = t->attachment[i];
+
+			entry.generation = 0; /* an id taken and given back has had a use more */
+			digest_add(&d, "attachment entry", &entry, sizeof(entry));
 			digest_add(&d, "attachment routes", &gw->attachment[i].routes,
 				   sizeof(uint32_t));
 			digest_add(&d, "attachment counters", &gw->own.attachment[i],
