@@ -27,13 +27,23 @@
 #include "vrf.h"
 #include "worker.h"
 
+/*
+ * What packets, which anybody may send, can make us keep. An attachment's share of the table and of
+ * the buffers is bounded, so that who scans or floods runs out of his own.
+ */
 #define WAITING_MAX    8   /* packets per neighbour, while it is being resolved */
+#define WAITING_SHARE  256 /* packets per attachment */
+#define WAITING_BUFS   8   /* in all, one in so many of the pool's buffers */
 #define UNRESOLVED_MAX 512 /* entries per attachment that nobody answered for: bounds a scan */
-#define PROBES         3
-#define PROBE_MS       1000
-#define REACHABLE_MS   60000
-#define HOLD_MS        5000
-#define ETHERTYPE_ARP  0x0806
+#define ENTRIES_SHARE  8   /* entries per attachment: one in so many of the table, */
+#define ENTRIES_LEAST  16  /* and a few where it is small */
+
+#define PROBES        3
+#define PROBE_MS      1000
+#define REACHABLE_MS  60000
+#define HOLD_MS       5000
+#define WARN_MS       1000 /* between two lines about addresses of ours in use elsewhere */
+#define ETHERTYPE_ARP 0x0806
 
 struct neighbour {
 	struct ip_addr addr;
@@ -51,16 +61,26 @@ struct neighbour {
 	struct rte_mbuf *packet[WAITING_MAX];
 };
 
+/* What an attachment takes of what all share. */
+struct share {
+	uint32_t entries;
+	uint32_t unresolved;
+	uint32_t waiting; /* packets */
+};
+
 struct neighbours {
 	struct gateway *gw;
 	struct neighbour *entry; /* [max_adjacencies]; [0] unused */
 	uint32_t *bucket;        /* heads of the hash chains */
-	uint32_t *unresolved;    /* [max_attachments] */
+	struct share *share;     /* [max_attachments] */
+	uint32_t entries_max;    /* of an attachment, made by packets */
+	uint32_t waiting;        /* packets, in all */
 	uint32_t mask;
 	uint32_t free; /* head of the free list */
 	uint32_t used; /* entries below were used once */
 	uint32_t cursor;
 	uint64_t now;
+	uint64_t warn_due;
 };
 
 /* ---- the table ---- */
@@ -139,7 +159,8 @@ static uint32_t neighbour_new(struct neighbours *n, uint32_t attachment, enum ip
 		.due = n->now,
 	};
 	*bucket = i;
-	n->unresolved[attachment]++;
+	n->share[attachment].unresolved++;
+	n->share[attachment].entries++;
 	adjacency_init(n, i, attachment);
 	return i;
 }
@@ -184,6 +205,8 @@ static void neighbour_release(struct neighbours *n, uint32_t i, enum drop_reason
 		else
 			neighbour_drop(n, e->packet[k], reason);
 	}
+	n->waiting -= e->waiting;
+	n->share[e->attachment].waiting -= e->waiting;
 	e->waiting = 0;
 }
 
@@ -232,7 +255,7 @@ static void neighbour_resolved(struct neighbours *n, uint32_t i, const uint8_t m
 	uint64_t first = a->destination;
 
 	if (e->state == ABI_NEIGHBOUR_INCOMPLETE)
-		n->unresolved[e->attachment]--;
+		n->share[e->attachment].unresolved--;
 	memcpy(e->mac, mac, 6);
 	memcpy(&first, mac, 6);
 	__atomic_store_n(&a->destination, first, __ATOMIC_RELAXED);
@@ -250,7 +273,7 @@ static void neighbour_unresolved(struct neighbours *n, struct neighbour *e)
 	uint32_t i = (uint32_t)(e - n->entry);
 
 	if (e->state != ABI_NEIGHBOUR_INCOMPLETE)
-		n->unresolved[e->attachment]++;
+		n->share[e->attachment].unresolved++;
 	e->state = ABI_NEIGHBOUR_INCOMPLETE;
 	e->probes = 0;
 	__atomic_store_n(&n->gw->tables->adjacency[i].state, ADJACENCY_INCOMPLETE,
@@ -269,7 +292,8 @@ static void neighbour_free(struct neighbours *n, uint32_t i)
 		link = &n->entry[*link].next;
 	*link = e->next;
 	if (e->state == ABI_NEIGHBOUR_INCOMPLETE)
-		n->unresolved[e->attachment]--;
+		n->share[e->attachment].unresolved--;
+	n->share[e->attachment].entries--;
 	e->attachment = 0;
 	__atomic_store_n(&n->gw->tables->adjacency[i].state, ADJACENCY_FREE, __ATOMIC_RELEASE);
 	reclaim_defer(n->gw->tables->reclaim, neighbour_freed, n, i, 0);
@@ -277,33 +301,38 @@ static void neighbour_free(struct neighbours *n, uint32_t i)
 
 /* ---- asking ---- */
 
+/* The address of ours in whose network another one is; NULL: it is not on-link. */
+static const struct abi_address *neighbour_network(const struct neighbours *n, uint32_t attachment,
+						   enum ip_family family, struct ip_addr addr)
+{
+	const struct abi_attachment *at = neighbour_attachment(n, attachment);
+
+	for (uint32_t k = 0; k < ABI_ATTACHMENT_ADDRESSES; k++) {
+		const struct abi_address *a = &at->address[k];
+
+		if (a->family == (family == IP_V4 ? ABI_IPV4 : ABI_IPV6) &&
+		    ip_equal(ip_prefix(ip_load(family, a->addr), a->prefix_len),
+			     ip_prefix(addr, a->prefix_len)))
+			return a;
+	}
+	return NULL;
+}
+
 /* The address of ours to ask from: the one whose prefix the neighbour is in, or any. */
 static bool neighbour_own_address(const struct neighbours *n, uint32_t attachment,
 				  enum ip_family family, struct ip_addr addr, struct ip_addr *own)
 {
 	const struct abi_attachment *at = neighbour_attachment(n, attachment);
-	bool found = false;
+	const struct abi_address *a = neighbour_network(n, attachment, family, addr);
 
-	for (uint32_t k = 0; k < ABI_ATTACHMENT_ADDRESSES; k++) {
-		const struct abi_address *a = &at->address[k];
-		struct ip_addr mine;
-
-		if (a->family != (family == IP_V4 ? ABI_IPV4 : ABI_IPV6))
-			continue;
-		mine = ip_load(family, a->addr);
-		if (!found)
-			*own = mine;
-		found = true;
-		if (ip_equal(ip_prefix(mine, a->prefix_len), ip_prefix(addr, a->prefix_len))) {
-			*own = mine;
-			return true;
-		}
-	}
-	if (family == IP_V6 && !found) {
+	for (uint32_t k = 0; a == NULL && k < ABI_ATTACHMENT_ADDRESSES; k++)
+		if (at->address[k].family == (family == IP_V4 ? ABI_IPV4 : ABI_IPV6))
+			a = &at->address[k];
+	if (a != NULL)
+		*own = ip_load(family, a->addr);
+	else if (family == IP_V6)
 		*own = ipv6_link_local(n->gw->port[n->gw->tables->attachment[attachment].port].mac);
-		found = true;
-	}
-	return found;
+	return a != NULL || family == IP_V6;
 }
 
 static bool neighbour_is_own(const struct neighbours *n, uint32_t attachment, enum ip_family family,
@@ -510,6 +539,20 @@ int neighbour_walk(const struct neighbours *n, neighbour_walk_fn fn, void *arg)
 	return 0;
 }
 
+static void neighbour_keep(struct neighbours *n, struct neighbour *e, struct rte_mbuf *mbuf)
+{
+	struct share *share = &n->share[e->attachment];
+
+	if (e->waiting == WAITING_MAX || share->waiting == WAITING_SHARE ||
+	    n->waiting >= n->gw->pool->size / WAITING_BUFS) {
+		neighbour_drop(n, mbuf, DROP_neighbour_wait);
+		return;
+	}
+	e->packet[e->waiting++] = mbuf;
+	share->waiting++;
+	n->waiting++;
+}
+
 void neighbour_wait(struct neighbours *n, struct rte_mbuf *mbuf)
 {
 	struct packet *p = mbuf_packet(mbuf);
@@ -530,7 +573,8 @@ void neighbour_wait(struct neighbours *n, struct rte_mbuf *mbuf)
 			return;
 		}
 		i = neighbour_find(n, attachment, p->family, to);
-		if (i == 0 && n->unresolved[attachment] < UNRESOLVED_MAX)
+		if (i == 0 && n->share[attachment].unresolved < UNRESOLVED_MAX &&
+		    n->share[attachment].entries < n->entries_max)
 			i = neighbour_new(n, attachment, p->family, to);
 		if (i == 0) {
 			neighbour_drop(n, mbuf, DROP_neighbour_wait);
@@ -545,52 +589,74 @@ void neighbour_wait(struct neighbours *n, struct rte_mbuf *mbuf)
 		neighbour_send(n, mbuf);
 	} else if (e->failed) {
 		neighbour_drop(n, mbuf, DROP_neighbour_failed);
-	} else if (e->waiting == WAITING_MAX) {
-		neighbour_drop(n, mbuf, DROP_neighbour_wait);
 	} else {
-		e->packet[e->waiting++] = mbuf;
 		if (e->probes == 0) {
 			e->probes = 1;
 			neighbour_probe(n, i);
 		}
+		neighbour_keep(n, e, mbuf);
 	}
+}
+
+static void neighbour_conflict(struct neighbours *n, uint32_t attachment, const uint8_t mac[6])
+{
+	if (n->now < n->warn_due)
+		return;
+	n->warn_due = n->now + WARN_MS;
+	log_warn(
+		"attachment %u: another station (%02x:%02x:%02x:%02x:%02x:%02x) uses an address of "
+		"this gateway; find it and give it another",
+		attachment, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+}
+
+/* An answer is heard only where we asked, or know already; a change only if it says so. */
+static void neighbour_answered(struct neighbours *n, uint32_t attachment,
+			       const struct neighbour_message *m)
+{
+	uint32_t i = neighbour_find(n, attachment, m->family, m->target);
+	const struct neighbour *e = &n->entry[i];
+
+	if (i != 0 && m->has_mac &&
+	    (m->override || e->state == ABI_NEIGHBOUR_INCOMPLETE ||
+	     memcmp(e->mac, m->mac, sizeof(e->mac)) == 0))
+		neighbour_learn(n, attachment, m->family, m->target, m->mac);
+}
+
+/*
+ * Who asks for us will be sent to, so it is learnt; but only in a network of the attachment: a host
+ * route to any other address would take what belongs to a tunnel or to another attachment.
+ */
+static void neighbour_asked(struct neighbours *n, uint32_t attachment,
+			    const struct neighbour_message *m)
+{
+	bool known = neighbour_find(n, attachment, m->family, m->sender) != 0;
+	bool ours = neighbour_is_own(n, attachment, m->family, m->target);
+
+	if ((m->sender.hi != 0 || m->sender.lo != 0) && m->has_mac &&
+	    (known || (ours && n->share[attachment].entries < n->entries_max &&
+		       neighbour_network(n, attachment, m->family, m->sender) != NULL)))
+		neighbour_learn(n, attachment, m->family, m->sender, m->mac);
+	if (ours)
+		neighbour_transmit(n, attachment, NEIGHBOUR_REPLY, m->family, m->target, m->sender,
+				   m->has_mac ? m->mac : NULL, m->target);
 }
 
 void neighbour_receive(struct neighbours *n, struct rte_mbuf *mbuf)
 {
 	struct packet *p = mbuf_packet(mbuf);
 	bool is_arp = load_be16(p->l3 - 2) == ETHERTYPE_ARP;
-	uint32_t attachment = p->attachment, i;
 	struct neighbour_message m;
-	bool has_sender;
 
-	if (n->gw->attachment[attachment].record.id == 0 ||
+	if (n->gw->attachment[p->attachment].record.id == 0 ||
 	    p->generation != handoff_generation(n->gw->tables, p) ||
 	    !neighbour_message_read(p->l3, p->length, is_arp, &m))
 		goto out;
-	has_sender = m.sender.hi != 0 || m.sender.lo != 0;
-	if (has_sender && neighbour_is_own(n, attachment, m.family, m.sender)) {
-		log_warn("attachment %u: another station (%02x:%02x:%02x:%02x:%02x:%02x) uses an "
-			 "address of this gateway; find it and give it another",
-			 attachment, m.mac[0], m.mac[1], m.mac[2], m.mac[3], m.mac[4], m.mac[5]);
-		goto out;
-	}
-	if (m.kind == NEIGHBOUR_REPLY) {
-		/* An answer is heard only where we asked, or know already. */
-		i = neighbour_find(n, attachment, m.family, m.target);
-		if (i != 0 && m.has_mac)
-			neighbour_learn(n, attachment, m.family, m.target, m.mac);
-		goto out;
-	}
-	if (neighbour_is_own(n, attachment, m.family, m.target)) {
-		if (has_sender && m.has_mac)
-			neighbour_learn(n, attachment, m.family, m.sender, m.mac);
-		neighbour_transmit(n, attachment, NEIGHBOUR_REPLY, m.family, m.target, m.sender,
-				   m.has_mac ? m.mac : NULL, m.target);
-	} else if (has_sender && m.has_mac &&
-		   neighbour_find(n, attachment, m.family, m.sender) != 0) {
-		neighbour_learn(n, attachment, m.family, m.sender, m.mac);
-	}
+	if (neighbour_is_own(n, p->attachment, m.family, m.sender))
+		neighbour_conflict(n, p->attachment, m.mac);
+	else if (m.kind == NEIGHBOUR_REPLY)
+		neighbour_answered(n, p->attachment, &m);
+	else
+		neighbour_asked(n, p->attachment, &m);
 out:
 	rte_pktmbuf_free(mbuf);
 }
@@ -650,10 +716,11 @@ int neighbours_create(struct gateway *gw, struct neighbours **out)
 	n->gw = gw;
 	n->used = 1;
 	n->mask = buckets - 1;
+	n->entries_max = gw->size.max_adjacencies / ENTRIES_SHARE + ENTRIES_LEAST;
 	n->entry = calloc(gw->size.max_adjacencies, sizeof(*n->entry));
 	n->bucket = calloc(buckets, sizeof(*n->bucket));
-	n->unresolved = calloc(gw->size.max_attachments, sizeof(*n->unresolved));
-	if (n->entry == NULL || n->bucket == NULL || n->unresolved == NULL) {
+	n->share = calloc(gw->size.max_attachments, sizeof(*n->share));
+	if (n->entry == NULL || n->bucket == NULL || n->share == NULL) {
 		neighbours_destroy(n);
 		return -ENOMEM;
 	}
@@ -671,6 +738,6 @@ void neighbours_destroy(struct neighbours *n)
 				rte_pktmbuf_free(n->entry[i].packet[k]);
 	free(n->entry);
 	free(n->bucket);
-	free(n->unresolved);
+	free(n->share);
 	free(n);
 }

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,6 +88,113 @@ static void test_adjacency_reused(void **state)
 	house_destroy(h);
 }
 
+static void ask(struct house *h, uint32_t attachment, const char *from, const uint8_t mac[6],
+		const char *target)
+{
+	neighbour_receive(h->gw->neighbours, house_message(h, attachment, NEIGHBOUR_REQUEST, from,
+							   mac, "0.0.0.0", target));
+}
+
+/* Who asks is learnt, in a network of the attachment: a host route to 10.1.0.10 would take traffic
+ * of the tunnel that leads there, or of the other attachment. */
+static void test_learnt_on_link_only(void **state)
+{
+	struct house *h = house_create();
+
+	ask(h, 1, "10.0.0.9", mac_a, "10.0.0.1");
+	assert_int_equal(route_kind(house_route(h, 1, "10.0.0.9")), ROUTE_KIND_ADJACENCY);
+	ask(h, 1, "10.1.0.10", mac_a, "10.0.0.1");
+	assert_int_equal(house_route(h, 1, "10.1.0.10"), ROUTE_NONE);
+	ask(h, 1, "10.0.20.9", mac_a, "10.0.0.1");
+	assert_int_equal(house_route(h, 1, "10.0.20.9"), onlink(2));
+	ask(h, 1, "fd00::9", mac_a, "fd00::1");
+	assert_int_equal(route_kind(house_route(h, 1, "fd00::9")), ROUTE_KIND_ADJACENCY);
+	ask(h, 1, "fd01::9", mac_a, "fd00::1");
+	assert_int_equal(house_route(h, 1, "fd01::9"), ROUTE_NONE);
+	ask(h, 4, "203.0.113.1", mac_a, "192.0.2.1");
+	assert_int_equal(house_route(h, 0, "203.0.113.1"), ROUTE_NONE);
+	assert_int_equal(house_sent_free(h), 6); /* each was answered */
+
+	/* Nothing of it is the other tenant's, and nobody takes an address of ours. */
+	assert_int_equal(house_route(h, 2, "10.0.0.9"), onlink(3));
+	ask(h, 1, "10.0.0.1", mac_b, "10.0.0.1");
+	assert_int_equal(house_sent_free(h), 0);
+	assert_int_equal(house_route(h, 1, "10.0.0.1"), route_value(ROUTE_KIND_LOCAL, 1));
+	house_destroy(h);
+}
+
+/* A station that speaks for a whole network gets a share of the table and no more. */
+static void test_learnt_share(void **state)
+{
+	struct house *h = house_create();
+	uint32_t known = 0;
+	char from[32];
+
+	for (uint32_t i = 2; i < 255; i++) {
+		snprintf(from, sizeof(from), "10.0.0.%u", i);
+		ask(h, 1, from, mac_a, "10.0.0.1");
+		known += route_kind(house_route(h, 1, from)) == ROUTE_KIND_ADJACENCY;
+	}
+	assert_int_equal(known, 256 / 8 + 16);
+	assert_int_equal(house_sent_free(h), 253);
+	ask(h, 3, "10.0.0.9", mac_a, "10.0.0.1");
+	assert_int_equal(route_kind(house_route(h, 2, "10.0.0.9")), ROUTE_KIND_ADJACENCY);
+	house_destroy(h);
+}
+
+/* What waits: 8 packets a neighbour, 256 an attachment, and an eighth of the buffers in all. */
+static void test_waiting_bounded(void **state)
+{
+	struct house *h = house_create();
+	uint32_t bound = 0;
+	char to[32];
+
+	for (uint32_t i = 0; i < 20; i++)
+		neighbour_wait(h->gw->neighbours, house_packet(h, 1, "10.0.0.9", onlink(1)));
+	assert_int_equal(house_drops(h, 1, DROP_neighbour_wait), 12);
+	assert_int_equal(house_sent_free(h), 1); /* one question */
+	for (uint32_t i = 10; i < 48; i++) {
+		snprintf(to, sizeof(to), "10.0.0.%u", i);
+		for (uint32_t k = 0; k < 8; k++, bound++)
+			neighbour_wait(h->gw->neighbours, house_packet(h, 1, to, onlink(1)));
+	}
+	assert_int_equal(house_drops(h, 1, DROP_neighbour_wait), 12 + bound - 248);
+	assert_int_equal(house_sent_free(h), 38);
+	assert_int_equal(HOUSE_MBUFS - rte_mempool_avail_count(h->pool), 256);
+
+	/* Another one's still wait, and an answer still releases. */
+	neighbour_wait(h->gw->neighbours, house_packet(h, 2, "10.0.0.9", onlink(3)));
+	assert_int_equal(house_drops(h, 2, DROP_neighbour_wait), 0);
+	house_sent_free(h);
+	answer(h, 1, "10.0.0.9", mac_a);
+	assert_int_equal(house_sent_free(h), 8);
+	house_destroy(h);
+}
+
+/* RFC 4861 section 7.2.5: an advertisement without Override doesn't replace another address. */
+static void test_override(void **state)
+{
+	struct house *h = house_create();
+	const struct adjacency *a;
+	struct rte_mbuf *m;
+
+	ask(h, 1, "fd00::9", mac_a, "fd00::1");
+	a = &h->gw->tables->adjacency[route_index(house_route(h, 1, "fd00::9"))];
+	for (int override = 0; override < 2; override++) {
+		uint8_t *icmp;
+
+		m = house_message(h, 1, NEIGHBOUR_REPLY, "fd00::9", mac_b, "fd00::1", "fd00::9");
+		icmp = mbuf_packet(m)->l3 + 40;
+		if (!override) { /* the checksum rises by what the flags fall */
+			icmp[4] &= (uint8_t)~0x20;
+			store16(icmp + 2, checksum_fold((uint64_t)load16(icmp + 2) + 0x20));
+		}
+		neighbour_receive(h->gw->neighbours, m);
+		assert_memory_equal(a->header, override ? mac_b : mac_a, 6);
+	}
+	house_destroy(h);
+}
+
 static int setup(void **state)
 {
 	testbed_eal();
@@ -96,8 +204,9 @@ static int setup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_attachment_reused),
-		cmocka_unit_test(test_adjacency_reused),
+		cmocka_unit_test(test_attachment_reused),   cmocka_unit_test(test_adjacency_reused),
+		cmocka_unit_test(test_learnt_on_link_only), cmocka_unit_test(test_learnt_share),
+		cmocka_unit_test(test_waiting_bounded),     cmocka_unit_test(test_override),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
