@@ -63,6 +63,12 @@ static inline void in_run_add(struct worker *w, struct in_run *run, const struct
 	run->bytes += p->length;
 }
 
+static inline bool is_neighbour_discovery(const struct packet *p)
+{
+	return p->family == IP_V6 && p->l3[6] == PROTO_ICMPV6 && p->length > IPV6_HEADER_LEN &&
+	       p->l3[IPV6_HEADER_LEN] >= ND_FIRST && p->l3[IPV6_HEADER_LEN] <= ND_LAST;
+}
+
 /* The underlay's packets that aren't ESP for us. */
 static void classify_host(struct worker *w, struct packet *p)
 {
@@ -74,8 +80,12 @@ static void classify_host(struct worker *w, struct packet *p)
 	if (w->tables->port[p->rx_port].exception != EXCEPTION_NONE) {
 		p->route = HANDOFF_PUNT;
 		packet_push(&w->host, p);
-	} else {
+	} else if (is_neighbour_discovery(p)) {
 		/* An underlay of our own, without a host stack: we answer for our addresses. */
+		p->walk = ABI_TRACE_LOCAL;
+		p->route = HANDOFF_NEIGHBOUR;
+		packet_push(&w->host, p);
+	} else {
 		packet_push(&w->forward, p);
 	}
 }
@@ -107,12 +117,6 @@ static void classify_underlay(struct worker *w, struct packet *p)
 	p->esp_offset = (uint8_t)offset;
 	p->walk = ABI_TRACE_INBOUND;
 	packet_push(&w->inbound, p);
-}
-
-static inline bool is_neighbour_discovery(const struct packet *p)
-{
-	return p->family == IP_V6 && p->l3[6] == PROTO_ICMPV6 && p->length > IPV6_HEADER_LEN &&
-	       p->l3[IPV6_HEADER_LEN] >= ND_FIRST && p->l3[IPV6_HEADER_LEN] <= ND_LAST;
 }
 
 static void classify_arp(struct worker *w, struct packet *p)

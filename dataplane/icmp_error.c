@@ -29,10 +29,14 @@
 #define ERRORS_BURST 64   /* per worker: this many at once, and so many in a */
 #define ERRORS_HZ    1000 /* second on average */
 
+/*
+ * Not about what has been encrypted already (a link whose MTU fell meanwhile): that is a packet of
+ * the underlay, none of which may be shown to a tenant.
+ */
 static bool error_wanted(const struct packet *p)
 {
 	return (p->reason == DROP_ttl_expired || p->reason == DROP_too_big) && p->tenant != 0 &&
-	       !(p->flags & PACKET_ORIGINATED);
+	       p->inner_length == 0 && !(p->flags & PACKET_ORIGINATED);
 }
 
 /* Never about an error, a fragment that isn't the first, or to a group (RFC 1122 s. 3.2.2). */

@@ -87,6 +87,13 @@ static bool local_echo(struct packet *p)
 	return true;
 }
 
+/* Link-local addresses have no route: the answer goes back to the link that the request came by. */
+static bool local_is_link(const struct worker *w, const struct packet *p)
+{
+	return p->family == IP_V6 && ipv6_is_link_local(ip_destination(p->l3, IP_V6)) &&
+	       w->tables->attachment[p->attachment].tenant == p->tenant;
+}
+
 /*
  * The request has ended here (local); its answer is a packet of ours (originated) that takes the way
  * of any other through the tenant's VRF.
@@ -106,7 +113,12 @@ void local_burst(struct worker *w)
 		p->flags |= PACKET_ORIGINATED;
 		p->tunnel = 0;
 		p->walk = ABI_TRACE_LOCAL;
-		packet_push(&w->forward, p);
+		if (unlikely(local_is_link(w, p))) {
+			p->route = route_value(ROUTE_KIND_ONLINK, p->attachment);
+			packet_push(&w->host, p);
+		} else {
+			packet_push(&w->forward, p);
+		}
 	}
 	list->n = 0;
 	if (w->forward.n != 0)

@@ -139,9 +139,22 @@ struct packet *mbuf_packet(struct rte_mbuf *m)
 	return rte_mbuf_to_priv(m);
 }
 
+/*
+ * The ring to the main lcore is everybody's. While more than half of it is taken, a tenant gets one
+ * place in it per burst, so that who floods it leaves room for the others.
+ */
+static bool host_crowded_out(const struct packet_list *list, uint32_t i)
+{
+	for (uint32_t k = 0; k < i; k++)
+		if (list->p[k]->tenant == list->p[i]->tenant)
+			return true;
+	return false;
+}
+
 void host_burst(struct worker *w)
 {
 	struct packet_list *list = &w->host;
+	bool crowded = rte_ring_count(w->to_main) > rte_ring_get_capacity(w->to_main) / 2;
 
 	for (uint32_t i = 0; i < list->n; i++) {
 		struct packet *p = list->p[i];
@@ -158,7 +171,8 @@ void host_burst(struct worker *w)
 			trace_packet(w->trace, p, (uint8_t)w->id, UINT16_MAX);
 		p->generation = handoff_generation(w->tables, p);
 		*mbuf_packet(p->mbuf) = *p;
-		if (unlikely(rte_ring_enqueue(w->to_main, p->mbuf) != 0)) {
+		if (unlikely((crowded && host_crowded_out(list, i)) ||
+			     rte_ring_enqueue(w->to_main, p->mbuf) != 0)) {
 			packet_drop(w, p, DROP_main_busy);
 			continue;
 		}

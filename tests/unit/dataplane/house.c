@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,12 +27,14 @@ struct house *house_create(void)
 		make_attachment(3, 2, "lan", 30, "10.0.0.1/24", "fd00::1/64"),
 		make_attachment(4, 0, "wan", 0, "192.0.2.1/24", "2001:db8::1/64"),
 	};
+	char name[24];
 
 	assert_non_null(h);
 	h->f = fixture_create(NULL, 1);
 	h->gw = &h->f->gw;
-	h->pool = rte_pktmbuf_pool_create("house", HOUSE_MBUFS, 0, 64, 2048 + 128, 0);
-	h->inbox = rte_ring_create("house", 1024, 0, RING_F_SP_ENQ | RING_F_SC_DEQ);
+	snprintf(name, sizeof(name), "house_%lx", (unsigned long)(uintptr_t)h);
+	h->pool = rte_pktmbuf_pool_create(name, HOUSE_MBUFS, 0, 64, 2048 + 128, 0);
+	h->inbox = rte_ring_create(name, 1024, 0, RING_F_SP_ENQ | RING_F_SC_DEQ);
 	h->worker = aligned_alloc(64, sizeof(*h->worker));
 	assert_true(h->pool != NULL && h->inbox != NULL && h->worker != NULL);
 	memset(h->worker, 0, sizeof(*h->worker));

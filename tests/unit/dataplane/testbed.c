@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -121,14 +122,17 @@ struct testbed *testbed_create(uint32_t flags, uint32_t key_len, uint32_t window
 	struct tables_size size = { 16, 16, 16, 16, 16, 64ull << 20 };
 	struct testbed *bed = calloc(1, sizeof(*bed));
 	struct aead_key *key;
+	char name[24];
 
 	assert_non_null(bed);
 	bed->replay_window = window;
 	assert_int_equal(aead_engine_create(AEAD_KIND_AUTO, AEAD_ISA_AUTO, 16, &bed->aead), 0);
 	assert_int_equal(tables_create(&size, bed->aead, 1, &bed->tables), 0);
 	assert_int_equal(stats_create(&size, 2, 1, &bed->stats), 0);
-	bed->pool = rte_pktmbuf_pool_create("bed", 511, 0, 64, 2048 + 128, 0);
-	bed->to_main = rte_ring_create("bed", 64, 0, 0);
+	/* A name of its own, so that a test that failed does not fail the next. */
+	snprintf(name, sizeof(name), "bed_%lx", (unsigned long)(uintptr_t)bed);
+	bed->pool = rte_pktmbuf_pool_create(name, 511, 0, 64, 2048 + 128, 0);
+	bed->to_main = rte_ring_create(name, 64, 0, 0);
 	bed->worker = aligned_alloc(64, sizeof(*bed->worker));
 	assert_true(bed->pool != NULL && bed->to_main != NULL && bed->worker != NULL);
 	memset(bed->worker, 0, sizeof(*bed->worker));
