@@ -73,6 +73,15 @@ static void call_refused(void *context, const struct rpc_caller *caller, const c
 		log_warning("audit log: %s", store_error(daemon->store));
 }
 
+static void totals_record(struct daemon *daemon)
+{
+	int ret = totals_save(&daemon->totals);
+
+	if (ret < 0 && !daemon->totals_trouble)
+		log_error("totals can't be saved: %s", strerror(-ret));
+	daemon->totals_trouble = ret < 0;
+}
+
 /* -- hooks of reconcile -- */
 
 static const struct model *desired_get(void *context)
@@ -94,11 +103,13 @@ static void dataplane_arrived(void *context)
 	capacity[ID_SA] = hello->max_sas;
 }
 
+/* Nobody will be able to read these again: to the disk at once. */
 static void counters_final(void *context, const struct counters_map *map)
 {
 	struct daemon *daemon = context;
 
-	totals_update(&daemon->totals, map, daemon->desired);
+	if (totals_update(&daemon->totals, map, daemon->desired) == 0)
+		totals_record(daemon);
 }
 
 static void reconcile_event(void *context, const char *kind, const char *text, const char *tenant,
@@ -160,13 +171,9 @@ static void history_take(struct daemon *daemon)
 static void sample_due(evutil_socket_t fd, short what, void *context)
 {
 	struct daemon *daemon = context;
-	int ret = totals_update(&daemon->totals, daemon->reconcile.map, daemon->desired);
 
-	if (ret == 0)
-		ret = totals_save(&daemon->totals);
-	if (ret < 0 && !daemon->totals_trouble)
-		log_error("totals can't be saved: %s", strerror(-ret));
-	daemon->totals_trouble = ret < 0;
+	if (totals_update(&daemon->totals, daemon->reconcile.map, daemon->desired) == 0)
+		totals_record(daemon);
 	if (daemon->history != NULL)
 		history_take(daemon);
 }

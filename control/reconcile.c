@@ -307,6 +307,26 @@ static int leases_adopt(struct reconcile *reconcile, const struct plan *plan)
 	return 0;
 }
 
+/* Outbound SAs whose numbers were used up were never sent: the dataplane doesn't have them. */
+static void spent_leave(const struct reconcile *reconcile, struct plan_set *have)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < have->n; i++) {
+		const struct plan_object *object = &have->objects[i];
+
+		if (object->kind == PLAN_SA && object->as.sa.direction == ABI_SA_OUT) {
+			const struct lease *lease =
+				lease_find(&reconcile->leases, object->as.sa.id);
+
+			if (lease == NULL || !lease->live)
+				continue;
+		}
+		have->objects[kept++] = *object;
+	}
+	have->n = kept;
+}
+
 int reconcile_prepare(struct reconcile *reconcile, const struct model *now,
 		      const struct model *next, struct plan **out)
 {
@@ -334,6 +354,7 @@ int reconcile_prepare(struct reconcile *reconcile, const struct model *now,
 		if (model_tenant(now, next->tenants[i]->name) != next->tenants[i])
 			plan_set_tenant(&want, reconcile->vault, next->tenants[i]);
 	}
+	spent_leave(reconcile, &have);
 	plan = plan_create(reconcile->vault, &have, &want);
 	if (plan == NULL)
 		return -ENOMEM;
