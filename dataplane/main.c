@@ -261,11 +261,12 @@ static int process_run(struct process *p)
 	for (uint32_t i = 0; i < p->options.workers; i++) {
 		err = rte_eal_remote_launch(worker_run, p->worker[i], i + 1);
 		if (err != 0)
-			return err;
+			goto stop;
 	}
 	log_info("ready: %u ports, %u workers, southbound socket %s", p->gw.ports, p->gw.workers,
 		 p->options.socket);
 	err = control_loop_run(&loop);
+stop:
 	__atomic_store_n(&p->stop, 1, __ATOMIC_RELEASE);
 	rte_eal_mp_wait_lcore();
 	return err;
@@ -313,10 +314,15 @@ static void process_end(struct process *p)
 static void process_limits(void)
 {
 	const struct rlimit none = { 0, 0 }, all = { RLIM_INFINITY, RLIM_INFINITY };
+	struct rlimit now;
 
 	prctl(PR_SET_DUMPABLE, 0);
 	setrlimit(RLIMIT_CORE, &none);
-	setrlimit(RLIMIT_MEMLOCK, &all);
+	/* Without the right to raise it, as far as it goes. */
+	if (setrlimit(RLIMIT_MEMLOCK, &all) != 0 && getrlimit(RLIMIT_MEMLOCK, &now) == 0) {
+		now.rlim_cur = now.rlim_max;
+		setrlimit(RLIMIT_MEMLOCK, &now);
+	}
 }
 
 static int process_signals(void)

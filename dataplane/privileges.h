@@ -4,8 +4,10 @@
 #define KAIDO_PRIVILEGES_H
 
 /*
- * Becomes `user` (NULL: stays who it is) and drops all capabilities but CAP_NET_ADMIN (to ask
- * the host to resolve a neighbour) and CAP_IPC_LOCK (to lock the memory of keys), for good. Negative errno, logged.
+ * Becomes `user` (NULL: stays who it is) and drops capabilities for good: all of them in every other
+ * thread, and in this one all but CAP_NET_ADMIN (to ask the host to resolve a neighbour) and
+ * CAP_IPC_LOCK (to lock the memory of keys). Takes SIGUSR2, which is ignored afterwards. Negative
+ * errno, logged.
  */
 int privileges_drop(const char *user);
 
