@@ -131,12 +131,14 @@ static int attachment_enter(struct apply *a, const struct abi_attachment *from,
 			    const struct abi_attachment *to, struct answer *answer)
 {
 	struct gateway *gw = a->gw;
-	int error = attachment_routes_switch(a, from, to);
+	int error;
 
-	if (error != 0)
-		return refuse(answer, error, "attachment %u: the table of routes is full", to->id);
+	/* Before any route leads to it. */
 	gw->attachment[to->id].record = *to;
 	entry_store(gw, to);
+	error = attachment_routes_switch(a, from, to);
+	if (error != 0)
+		return refuse(answer, error, "attachment %u: the table of routes is full", to->id);
 	if (from != NULL && mtu_of(gw, from) != mtu_of(gw, to))
 		adjacencies_resize(gw, to->id, mtu_of(gw, to));
 	if (to->netdev[0] != '\0' && (from == NULL || !same_netdev(from, to))) {

@@ -53,8 +53,9 @@ int trace_create(struct trace **out)
 		free(t);
 		return -ENOMEM;
 	}
-	if (rte_ring_init(t->ring, "trace", TRACE_RECORDS_MAX, RING_F_SC_DEQ | RING_F_EXACT_SZ) !=
-	    0) {
+	/* RTS: a worker that loses its core while it writes doesn't make the others wait. */
+	if (rte_ring_init(t->ring, "trace", TRACE_RECORDS_MAX,
+			  RING_F_MP_RTS_ENQ | RING_F_SC_DEQ | RING_F_EXACT_SZ) != 0) {
 		trace_destroy(t);
 		return -ENOMEM;
 	}
@@ -260,5 +261,5 @@ void trace_packet(struct trace *t, const struct packet *p, uint8_t worker, uint1
 		memcpy(record.headers, p->l3, record.captured);
 	session_write(&record, session);
 	/* Full: nobody reads; the packet matters more than its record. */
-	(void)rte_ring_mp_enqueue_elem(t->ring, &record, sizeof(record));
+	(void)rte_ring_enqueue_elem(t->ring, &record, sizeof(record));
 }

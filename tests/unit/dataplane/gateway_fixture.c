@@ -110,8 +110,10 @@ static void digest_add(struct digest *d, const char *what, const void *bytes, si
 		assert_non_null(d->text);
 	}
 	d->size += (size_t)snprintf(d->text + d->size, need, "%s ", what);
-	for (size_t i = 0; i < size; i++)
-		d->size += (size_t)snprintf(d->text + d->size, 3, "%02x", b[i]);
+	for (size_t i = 0; i < size; i++) {
+		d->text[d->size++] = "0123456789abcdef"[b[i] >> 4];
+		d->text[d->size++] = "0123456789abcdef"[b[i] & 15];
+	}
 	memcpy(d->text + d->size++, "\n", 2);
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,10 +14,12 @@
 #include <rte_rcu_qsbr.h>
 
 #include "address.h"
+#include "aead.h"
 #include "apply.h"
 #include "gateway_fixture.h"
 #include "neighbour.h"
 #include "reclaim.h"
+#include "replay.h"
 #include "sad.h"
 #include "underlay.h"
 #include "vrf.h"
@@ -532,6 +536,152 @@ static void random_transactions_undo(void **state)
 	end(f, a);
 }
 
+/* ---- beside workers ---- */
+
+struct reader {
+	struct gateway *gw;
+	uint32_t id;
+	const bool *stop;
+	uint64_t routes; /* that led somewhere */
+	uint64_t sealed;
+	uint64_t opened;
+	uint64_t strangers; /* anything that belongs to another tenant, or to nothing */
+};
+
+/* What a worker does with a tunnel: the key and the template must be there to be used. */
+static void reader_seal(struct reader *r, uint32_t tunnel)
+{
+	const struct tables *t = r->gw->tables;
+	uint32_t id = __atomic_load_n(&t->tunnel[tunnel].sa_out, __ATOMIC_ACQUIRE);
+	struct sa_out *sa = &t->sa[id].out;
+	uint8_t packet[64 + 32] = { 0 };
+	struct aead_op op = { .aad_len = 8 };
+
+	if (id == 0)
+		return;
+	if (sa->tunnel != tunnel)
+		r->strangers++;
+	memcpy(packet, sa->header, sizeof(sa->header));
+	if (packet[64 - sa->header_len] >> 4 != (sa->flags & SA_OUTER_V6 ? 6 : 4))
+		r->strangers++;
+	op.key = sa->key;
+	op.iv = __atomic_fetch_add(&sa->sequence, 1, __ATOMIC_RELAXED);
+	op.data = packet + 64;
+	op.len = 16;
+	op.tag = packet + 80;
+	aead_encrypt(r->gw->aead, &op, 1);
+	r->sealed++;
+}
+
+static void reader_open(struct reader *r, uint32_t spi)
+{
+	const struct tables *t = r->gw->tables;
+	uint32_t id = sad_lookup(t->sad, htonl(spi));
+	const struct sa_in *sa = &t->sa[id].in;
+	uint8_t packet[32] = { 0 };
+	struct aead_op op = { .aad_len = 8, .len = 16, .data = packet, .tag = packet + 16 };
+
+	if (id == 0)
+		return;
+	if (sa->spi != htonl(spi))
+		r->strangers++;
+	op.key = sa->key;
+	replay_lock(sa->replay);
+	replay_commit(sa->replay, sa->replay->top + 1);
+	replay_unlock(sa->replay);
+	if (aead_decrypt(r->gw->aead, &op, 1) != 1)
+		r->strangers++;
+	r->opened++;
+}
+
+static void reader_route(struct reader *r, uint32_t tenant, const char *to)
+{
+	const struct tables *t = r->gw->tables;
+	uint32_t value = lookup(r->gw, tenant, to), index = route_index(value);
+
+	switch (route_kind(value)) {
+	case ROUTE_KIND_TUNNEL:
+		r->strangers += t->tunnel[index].tenant != tenant;
+		reader_seal(r, index);
+		break;
+	case ROUTE_KIND_LOCAL:
+	case ROUTE_KIND_ONLINK:
+		r->strangers += t->attachment[index].tenant != tenant;
+		break;
+	case ROUTE_KIND_ADJACENCY:
+		r->strangers += t->adjacency[index].tenant != tenant;
+		break;
+	default:
+		return;
+	}
+	r->routes++;
+}
+
+static void *reader_run(void *arg)
+{
+	static const char *const to[] = { "10.9.0.5", "10.9.1.5", "10.0.0.9",   "10.0.0.1",
+					  "fd00:9::", "8.8.8.8",  "fd00:1::42", "10.6.0.1" };
+	struct reader *r = arg;
+	struct rte_rcu_qsbr *qsbr = reclaim_qsbr(r->gw->tables->reclaim);
+	uint32_t seed = r->id;
+
+	rte_rcu_qsbr_thread_register(qsbr, r->id);
+	rte_rcu_qsbr_thread_online(qsbr, r->id);
+	while (!__atomic_load_n(r->stop, __ATOMIC_RELAXED)) {
+		for (uint32_t i = 0; i < 16; i++) {
+			reader_route(r, pick(&seed, 3), to[pick(&seed, 8)]);
+			reader_open(r, 0x1000 + pick(&seed, 8));
+		}
+		rte_rcu_qsbr_quiescent(qsbr, r->id);
+		sched_yield();
+	}
+	rte_rcu_qsbr_thread_offline(qsbr, r->id);
+	rte_rcu_qsbr_thread_unregister(qsbr, r->id);
+	return NULL;
+}
+
+/*
+ * Committed and undone transactions under readers: nothing is freed or reused while they hold it (which
+ * is for the sanitizers to see), and none ever meets what belongs to another tenant.
+ */
+static void readers_never_meet_strangers(void **state)
+{
+	struct fixture *f = fixture_create(NULL, 2);
+	struct apply *a = begin(f);
+	struct reader reader[2];
+	pthread_t thread[2];
+	bool stop = false;
+	uint32_t seed = 9;
+	char text[ABI_TEXT_LEN];
+
+	for (uint32_t i = 0; i < 2; i++) {
+		reader[i] = (struct reader){ .gw = &f->gw, .id = i, .stop = &stop };
+		assert_int_equal(pthread_create(&thread[i], NULL, reader_run, &reader[i]), 0);
+	}
+	for (uint32_t round = 0; round < 1000; round++) {
+		for (uint32_t i = 1 + pick(&seed, 30); i > 0; i--) {
+			struct step s = random_step(&seed);
+
+			(void)apply_record(a, s.type, &s.id, text, sizeof(text));
+		}
+		if (pick(&seed, 3))
+			apply_commit(a);
+		else
+			apply_rollback(a);
+		underlay_poll(&f->gw);
+		reclaim_poll(f->gw.tables->reclaim);
+	}
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	for (uint32_t i = 0; i < 2; i++) {
+		assert_int_equal(pthread_join(thread[i], NULL), 0);
+		assert_int_equal(reader[i].strangers, 0);
+	}
+	assert_true(reader[0].routes + reader[1].routes > 1000);
+	assert_true(reader[0].sealed + reader[1].sealed > 100);
+	assert_true(reader[0].opened + reader[1].opened > 100);
+	end(f, a);
+}
+
 /* ---- what each kind has of its own ---- */
 
 static void newest_outbound_sa_sends(void **state)
@@ -709,6 +859,7 @@ int main(void)
 		cmocka_unit_test(conflicts_are_refused),
 		cmocka_unit_test(failure_at_any_record_undoes_all),
 		cmocka_unit_test(random_transactions_undo),
+		cmocka_unit_test(readers_never_meet_strangers),
 		cmocka_unit_test(newest_outbound_sa_sends),
 		cmocka_unit_test(leases_only_rise),
 		cmocka_unit_test(tunnel_changes_wait_for_readers),
