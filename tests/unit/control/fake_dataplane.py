@@ -86,7 +86,8 @@ class FakeDataplane:
         self.tables = {name: collections.OrderedDict() for name in abi.DUMPS}
         self.counters = Counters(self.boot)
         self.log = os.open(options.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600) if options.log else -1
-        self.staged = None
+        self.staged = None  # of the one client that has a transaction open
+        self.owner_of_staged = None
         self.index = None
 
     # -- tables --
@@ -259,7 +260,10 @@ class FakeDataplane:
         elif kind == abi.DUMP:
             self.dump(connection, request, abi.Dump.from_buffer_copy(body).kind)
         elif kind == abi.BEGIN:
-            self.staged, self.began = [], header.generation
+            if self.staged is not None:
+                self.reply(connection, request, errno.EBUSY, 0, "another transaction is open")
+                return
+            self.staged, self.began, self.owner_of_staged = [], header.generation, connection
             self.reply(connection, request)
         elif kind == abi.ABORT:
             self.staged = None
@@ -312,7 +316,8 @@ class FakeDataplane:
                         continue
                     except (BrokenPipeError, ConnectionError):
                         pass
-                self.staged = None
+                if self.owner_of_staged is one:
+                    self.staged = None
                 clients.remove(one)
                 one.close()
             if self.options.appetite and time.monotonic() >= due:
