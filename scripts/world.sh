@@ -391,6 +391,12 @@ reachable()
 	[[ $(pings "$1" "$2" 1 -W 1) == 1 ]]
 }
 
+# Something listens on a TCP port: listens NODE PORT
+listens()
+{
+	on "$1" ss -Hltn "sport = :$2" | grep -q .
+}
+
 # ping_start VARIABLE FILE FROM TO COUNT [OPTION...]: the same, meanwhile; the number is in FILE
 # when the process has ended.
 ping_start()
