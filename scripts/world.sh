@@ -302,7 +302,14 @@ process_kill()
 # gateway_logs: for a failure's sake.
 gateway_logs()
 {
-	local log
+	local log gateway topic
+
+	for gateway in "${!KAIDOD_PID[@]}"; do
+		for topic in drops sas tunnels ports neighbours; do
+			echo "----- $gateway: kaidoctl show $topic"
+			ctl "$gateway" show $topic 2>&1 || true
+		done
+	done
 
 	for log in "$WORLD"/gw-*/*.log; do
 		[[ -s $log ]] || continue
@@ -381,8 +388,8 @@ pings()
 	local from=$1 to=$2 count=$3
 
 	shift 3
-	on "$from" ping -n -q -c "$count" -i 0.05 -W 10 "$@" "$to" 2>/dev/null |
-		sed -n 's/.* \([0-9]*\) received.*/\1/p'
+	on "$from" ping -n -q -c "$count" -i 0.05 -W 10 "$@" "$to" 2>&1 |
+		awk '/ received/ { n = $4 } END { print n + 0 }'
 }
 
 # Neighbours and the first packets' way: until one ping came back.
