@@ -84,10 +84,13 @@ static void text_escape(char *out, size_t len, const char *text)
 	out[n] = '\0';
 }
 
-/* Whether the file knows anything of that time. */
+/*
+ * Whether the file knows anything of that time. The first sum over five minutes comes late, so
+ * where there are samples, these are asked.
+ */
 static bool data_exist(const char *file, time_t start, time_t end)
 {
-	unsigned long step = 300, sources = 0, i;
+	unsigned long step = end - start < FINE_SPAN ? 1 : 300, sources = 0, i;
 	rrd_value_t *data;
 	char **names;
 	bool found = false;

@@ -425,6 +425,30 @@ static void graph_is_an_image(void **state)
 	free(data);
 }
 
+/* A graph of nothing has no table, so as SVG it is smaller by all its letters. */
+static void graph_shows_the_first_minute(void **state)
+{
+	static const char *const all[] = { "10m", "1h", "1d" };
+	struct world *world = *state;
+	struct graph_request request = { .tenant = "acme", .format = "svg" };
+	const uint8_t *image;
+	size_t empty, len, i;
+	char error[256] = "";
+	uint8_t *data;
+
+	samples_add(world, 6, 125000);
+	for (i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		request.period = all[i];
+		request.end = 1000000000;
+		assert_int_equal(graph_draw(world, &request, &data, &image, &empty, error), 0);
+		free(data);
+		request.end = world->now;
+		assert_int_equal(graph_draw(world, &request, &data, &image, &len, error), 0);
+		assert_true(len > empty + 20000);
+		free(data);
+	}
+}
+
 static void graph_refuses_what_it_cannot_draw(void **state)
 {
 	struct world *world = *state;
@@ -495,6 +519,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(folder_that_cannot_be_made_is_an_error),
 		cmocka_unit_test(full_disk_is_an_error_not_a_crash),
 		WORLD_TEST(graph_is_an_image),
+		WORLD_TEST(graph_shows_the_first_minute),
 		WORLD_TEST(graph_refuses_what_it_cannot_draw),
 		cmocka_unit_test(graph_cut_short_is_an_error),
 	};
