@@ -9,6 +9,9 @@
 
 #include "log.h"
 
+#define MBUFS_LEAST 16384
+#define MBUFS_MAX   (1u << 24)
+
 static const char usage[] =
 	"Usage: kaido-dataplane --port NAME=DEVICE[,ARGUMENTS] [options]\n"
 	"\n"
@@ -21,7 +24,7 @@ static const char usage[] =
 	"  --idle-sleep USEC          longest sleep of an idle worker; 0: never sleep (0)\n"
 	"  --no-huge                  do without hugepages\n"
 	"  --memory MB                memory for DPDK (as needed; 512 without hugepages)\n"
-	"  --mbufs N                  packet buffers (16384)\n"
+	"  --mbufs N                  packet buffers (as the queues need; at least 16384)\n"
 	"  --mbuf-size BYTES          room for a frame in a buffer (2048)\n"
 	"  --ring N                   descriptors of a queue (512)\n"
 	"  --mtu N                    MTU of the ports (the devices' own)\n"
@@ -153,7 +156,7 @@ static int parse_cpus(const char *text, struct options *o)
 		if (*end == '-') {
 			s = end + 1;
 			last = strtoul(s, &end, 10);
-			if (end == s)
+			if (end == s || last < first)
 				goto bad;
 		}
 		for (unsigned long cpu = first; cpu <= last; cpu++) {
@@ -161,7 +164,7 @@ static int parse_cpus(const char *text, struct options *o)
 				goto bad;
 			o->worker_cpu[o->workers++] = (uint32_t)cpu;
 		}
-		if (*end != ',' && *end != '\0')
+		if (*end != '\0' && (*end != ',' || end[1] == '\0'))
 			goto bad;
 		s = *end == ',' ? end + 1 : end;
 	}
@@ -181,14 +184,43 @@ static struct option_port *find_port(struct options *o, const char *name, size_t
 	return NULL;
 }
 
+/* It goes into names of devices, and into DPDK's arguments, where commas part things. */
+static bool name_is_good(const char *name, size_t len)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789-_.";
+
+	return len != 0 && len < ABI_NAME_LEN && strspn(name, letters) >= len;
+}
+
+/* The iface= argument, by which a steering program is looked for: the whole name or none. */
+static int parse_iface(struct option_port *p)
+{
+	const char *iface = strstr(p->args, ",iface=");
+	size_t len;
+
+	if (iface == NULL)
+		return 0;
+	iface += strlen(",iface=");
+	len = strcspn(iface, ",");
+	if (len >= sizeof(p->iface)) {
+		log_error("--port: \"%s\": no network device has a name of %zu letters", p->name,
+			  len);
+		return -EINVAL;
+	}
+	memcpy(p->iface, iface, len);
+	return 0;
+}
+
 static int parse_port(const char *text, struct options *o)
 {
-	const char *eq = strchr(text, '='), *iface;
+	const char *eq = strchr(text, '=');
 	struct option_port *p = &o->port[o->ports];
 	size_t name_len, device_len;
 
-	if (eq == NULL || eq == text || (size_t)(eq - text) >= sizeof(p->name) || eq[1] == '\0') {
-		log_error("--port: \"%s\" is not NAME=DEVICE with a name of at most %zu letters",
+	if (eq == NULL || !name_is_good(text, (size_t)(eq - text)) || eq[1] == '\0') {
+		log_error("--port: \"%s\" is not NAME=DEVICE with a name of at most %zu letters, "
+			  "digits, '-', '_' and '.'",
 			  text, sizeof(p->name) - 1);
 		return -EINVAL;
 	}
@@ -199,18 +231,17 @@ static int parse_port(const char *text, struct options *o)
 			  o->ports == PORTS_MAX ? "too many ports" : "the name is taken");
 		return -EINVAL;
 	}
-	if (device_len >= sizeof(p->device) || strlen(eq + 1) >= sizeof(p->args)) {
-		log_error("--port: \"%s\" is too long", text);
+	if (device_len == 0 || device_len >= sizeof(p->device) ||
+	    strlen(eq + 1) >= sizeof(p->args)) {
+		log_error("--port: \"%s\": no device, or too long", text);
 		return -EINVAL;
 	}
 	memset(p, 0, sizeof(*p));
 	memcpy(p->name, text, name_len);
 	memcpy(p->device, eq + 1, device_len);
 	memcpy(p->args, eq + 1, strlen(eq + 1));
-	iface = strstr(p->args, ",iface=");
-	if (iface != NULL)
-		snprintf(p->iface, sizeof(p->iface), "%.*s", (int)strcspn(iface + 7, ","),
-			 iface + 7);
+	if (parse_iface(p) != 0)
+		return -EINVAL;
 	o->ports++;
 	return 0;
 }
@@ -220,10 +251,15 @@ static int parse_exception(const char *text, struct options *o)
 	const char *eq = strchr(text, '=');
 	struct option_port *p = eq != NULL ? find_port(o, text, (size_t)(eq - text)) : NULL;
 
-	if (p == NULL || eq[1] == '\0' || strlen(eq + 1) >= sizeof(p->tap)) {
+	if (p == NULL || strlen(eq + 1) >= sizeof(p->tap) ||
+	    !name_is_good(eq + 1, strlen(eq + 1))) {
 		log_error(
 			"--exception: \"%s\" is not NAME=NETDEV with the NAME of a --port before it",
 			text);
+		return -EINVAL;
+	}
+	if (p->tap[0] != '\0') {
+		log_error("--exception: port %s has %s already", p->name, p->tap);
 		return -EINVAL;
 	}
 	memcpy(p->tap, eq + 1, strlen(eq + 1));
@@ -287,7 +323,7 @@ static int parse_option(int opt, const char *arg, struct options *o)
 	case OPT_MEMORY:
 		return parse_u32("memory", arg, 64, 1u << 20, &o->memory_mb);
 	case OPT_MBUFS:
-		return parse_u32("mbufs", arg, 1024, 1u << 24, &o->mbufs);
+		return parse_u32("mbufs", arg, 1024, MBUFS_MAX, &o->mbufs);
 	case OPT_MBUF_SIZE:
 		return parse_u32("mbuf-size", arg, 1024, 32768, &o->mbuf_size);
 	case OPT_RING:
@@ -339,6 +375,15 @@ static int parse_option(int opt, const char *arg, struct options *o)
 	}
 }
 
+/* Every descriptor of every queue may hold a buffer, and so may the rings and the neighbours. */
+static uint32_t mbufs_needed(const struct options *o)
+{
+	uint64_t queues = (uint64_t)o->ports * o->workers + 1;
+	uint64_t need = MBUFS_LEAST + 2 * queues * o->ring;
+
+	return need < MBUFS_MAX ? (uint32_t)need : MBUFS_MAX;
+}
+
 int options_parse(int argc, char **argv, struct options *o)
 {
 	int opt, err;
@@ -347,7 +392,6 @@ int options_parse(int argc, char **argv, struct options *o)
 		.socket = "/run/kaido/dataplane.sock",
 		.worker_cpu = { 1 },
 		.workers = 1,
-		.mbufs = 16384,
 		.mbuf_size = 2048,
 		.ring = 512,
 		.size = {
@@ -372,5 +416,7 @@ int options_parse(int argc, char **argv, struct options *o)
 		log_error("no port: give at least one --port NAME=DEVICE; see --help");
 		return -EINVAL;
 	}
+	if (o->mbufs == 0)
+		o->mbufs = mbufs_needed(o);
 	return 0;
 }

@@ -30,7 +30,7 @@ struct options {
 	uint32_t worker_cpu[WORKERS_MAX];
 	uint32_t workers;
 	uint32_t memory_mb; /* 0: as needed */
-	uint32_t mbufs;
+	uint32_t mbufs;     /* 16384 and what the queues hold, unless said otherwise */
 	uint32_t mbuf_size; /* bytes of data room, headroom not counted */
 	uint32_t idle_sleep_us;
 	uint16_t mtu;  /* of all ports; 0: theirs */
