@@ -2,6 +2,7 @@
 #include "exception.h"
 
 #include <rte_ethdev.h>
+#include <rte_ether.h>
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
@@ -13,6 +14,10 @@ void exception_punt(struct gateway *gw, struct rte_mbuf *mbuf)
 	const struct packet *p = mbuf_packet(mbuf);
 	int32_t tap = gw->port[p->rx_port].exception;
 
+	/* A tag that the device took off belongs to the frame: the host has its VLANs by it. */
+	if (tap >= 0 && (mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) &&
+	    rte_vlan_insert(&mbuf) != 0)
+		tap = -1;
 	if (tap < 0 || rte_eth_tx_burst(gw->port[tap].dpdk_id, 0, &mbuf, 1) != 1) {
 		gw->own.port_drops[p->rx_port].reason[DROP_no_exception]++;
 		rte_pktmbuf_free(mbuf);

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include <rte_eal.h>
+#include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
@@ -245,6 +246,33 @@ uint32_t testbed_frame(uint8_t *frame, enum ip_family family, uint16_t length, b
 		l3[23] = l3[39] = 10;
 	}
 	return 14u + length;
+}
+
+static uint16_t wire_tx(void *queue, struct rte_mbuf **mbufs, uint16_t n)
+{
+	struct wire *wire = queue;
+
+	if (n > wire->takes)
+		n = wire->takes;
+	assert_true(wire->n + n <= WIRE_MAX);
+	for (uint16_t i = 0; i < n; i++)
+		wire->frame[wire->n++] = mbufs[i];
+	return n;
+}
+
+void wire_attach(struct wire *wire, uint16_t dpdk_id, uint16_t takes)
+{
+	*wire = (struct wire){ .takes = takes };
+	wire->queue[0] = wire;
+	rte_eth_fp_ops[dpdk_id].tx_pkt_burst = wire_tx;
+	rte_eth_fp_ops[dpdk_id].txq.data = wire->queue;
+	rte_eth_fp_ops[dpdk_id].txq.clbk = wire->callback;
+}
+
+void wire_free(struct wire *wire)
+{
+	rte_pktmbuf_free_bulk(wire->frame, wire->n);
+	wire->n = 0;
 }
 
 uint64_t testbed_drops(const struct testbed *bed, uint32_t tenant, enum drop_reason reason)

@@ -42,6 +42,18 @@ uint32_t testbed_out(struct testbed *bed, uint8_t port, struct rte_mbuf **mbufs)
 /* An Ethernet frame with an IP packet of `length` bytes from host x.x.x.10 to `to`. */
 uint32_t testbed_frame(uint8_t *frame, enum ip_family family, uint16_t length, bool from_tenant);
 
+/* A device that takes frames as they are told to be taken, in place of one of DPDK's. */
+#define WIRE_MAX 1024
+struct wire {
+	uint16_t takes; /* in one burst, at most */
+	uint32_t n;
+	struct rte_mbuf *frame[WIRE_MAX];
+	void *queue[1];
+	void *callback[1];
+};
+void wire_attach(struct wire *wire, uint16_t dpdk_id, uint16_t takes);
+void wire_free(struct wire *wire); /* what it took */
+
 uint64_t testbed_drops(const struct testbed *bed, uint32_t tenant, enum drop_reason reason);
 /* in = out + local + drops for a tenant; `out` as the test saw it. */
 void testbed_conserved(const struct testbed *bed, uint32_t tenant, uint64_t out);
