@@ -129,7 +129,7 @@ struct testbed *testbed_create(uint32_t flags, uint32_t key_len, uint32_t window
 	bed->replay_window = window;
 	assert_int_equal(aead_engine_create(AEAD_KIND_AUTO, AEAD_ISA_AUTO, 16, &bed->aead), 0);
 	assert_int_equal(tables_create(&size, bed->aead, 1, &bed->tables), 0);
-	assert_int_equal(stats_create(&size, 2, 1, &bed->stats), 0);
+	assert_int_equal(stats_create(&size, 3, 1, &bed->stats), 0);
 	/* A name of its own, so that a test that failed does not fail the next. */
 	snprintf(name, sizeof(name), "bed_%lx", (unsigned long)(uintptr_t)bed);
 	bed->pool = rte_pktmbuf_pool_create(name, 511, 0, 64, 2048 + 128, 0);
