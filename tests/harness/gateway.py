@@ -13,6 +13,7 @@
 Counters may be read after stop(): they are mapped.
 """
 
+import ctypes
 import os
 import shutil
 import signal
@@ -34,12 +35,27 @@ ENVIRONMENT = dict(  # for a build with sanitizers
 PATIENCE = 120  # seconds until a wait is given up; never an expectation
 
 
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
+
+
 class GatewayError(Exception):
     pass
 
 
+def die_with_parent():
+    """In the child: a harness that is killed outright leaves no dataplane polling."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def leave(number, _frame):
+    """A signal ends the harness by way of its clean-up."""
+    sys.exit(128 + number)
+
+
 class Gateway:
     def __init__(self, *arguments, hold=True):
+        signal.signal(signal.SIGTERM, leave)
         self.folder = tempfile.mkdtemp(prefix="kaido-gateway-")
         self.socket = os.path.join(self.folder, "southbound")
         self.log = os.path.join(self.folder, "log")
@@ -100,7 +116,8 @@ class Gateway:
         with open(self.log, "ab") as log:
             # pylint: disable=consider-using-with
             self.process = subprocess.Popen(command + self.arguments, stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log, env=ENVIRONMENT)
+                                            stdout=log, stderr=log, env=ENVIRONMENT,
+                                            preexec_fn=die_with_parent)
         self.client = self._connect()
         self.reasons = self.client.reasons()
         self.ports = {port.name.decode(): port for port in self.client.dump("port")}
