@@ -12,27 +12,19 @@
 #define JOURNAL_FIRST 64u
 
 static const struct apply_type types[] = {
-	[ABI_TENANT_SET] = { sizeof(struct abi_tenant), check_tenant, tenant_set, tenant_undo,
-			     NULL },
-	[ABI_TENANT_DELETE] = { sizeof(struct abi_id), check_id, tenant_delete, tenant_undo, NULL },
-	[ABI_ATTACHMENT_SET] = { sizeof(struct abi_attachment), check_attachment, attachment_set,
-				 attachment_undo, attachment_commit },
-	[ABI_ATTACHMENT_DELETE] = { sizeof(struct abi_id), check_id, attachment_delete,
-				    attachment_undo, attachment_commit },
-	[ABI_TUNNEL_SET] = { sizeof(struct abi_tunnel), check_tunnel, tunnel_set, tunnel_undo,
-			     NULL },
-	[ABI_TUNNEL_DELETE] = { sizeof(struct abi_id), check_id, tunnel_delete, tunnel_undo, NULL },
-	[ABI_SA_SET] = { sizeof(struct abi_sa), check_sa, sa_set, sa_undo, sa_commit },
-	[ABI_SA_DELETE] = { sizeof(struct abi_id), check_id, sa_delete, sa_undo, sa_commit },
-	[ABI_SA_LEASE] = { sizeof(struct abi_sa_lease), check_lease, sa_lease, sa_undo, sa_commit },
-	[ABI_ROUTE_SET] = { sizeof(struct abi_route), check_route, route_set_record, route_undo,
-			    NULL },
-	[ABI_ROUTE_DELETE] = { sizeof(struct abi_route), check_route_delete, route_delete_record,
-			       route_undo, NULL },
-	[ABI_NEIGHBOUR_SET] = { sizeof(struct abi_neighbour), check_neighbour, neighbour_set,
-				neighbour_undo, NULL },
-	[ABI_NEIGHBOUR_DELETE] = { sizeof(struct abi_neighbour), check_neighbour_delete,
-				   neighbour_delete, neighbour_undo, NULL },
+	[ABI_TENANT_SET] = { .size = sizeof(struct abi_tenant), .check = check_tenant, .apply = tenant_set, .undo = tenant_undo, },
+	[ABI_TENANT_DELETE] = { .size = sizeof(struct abi_id), .check = check_id, .apply = tenant_delete, .undo = tenant_undo, },
+	[ABI_ATTACHMENT_SET] = { .size = sizeof(struct abi_attachment), .check = check_attachment, .apply = attachment_set, .undo = attachment_undo, .commit = attachment_commit, },
+	[ABI_ATTACHMENT_DELETE] = { .size = sizeof(struct abi_id), .check = check_id, .apply = attachment_delete, .undo = attachment_undo, .commit = attachment_commit, },
+	[ABI_TUNNEL_SET] = { .size = sizeof(struct abi_tunnel), .check = check_tunnel, .apply = tunnel_set, .undo = tunnel_undo, },
+	[ABI_TUNNEL_DELETE] = { .size = sizeof(struct abi_id), .check = check_id, .apply = tunnel_delete, .undo = tunnel_undo, },
+	[ABI_SA_SET] = { .size = sizeof(struct abi_sa), .check = check_sa, .apply = sa_set, .undo = sa_undo, .settle = sa_settle, },
+	[ABI_SA_DELETE] = { .size = sizeof(struct abi_id), .check = check_id, .apply = sa_delete, .undo = sa_undo, .commit = sa_commit, .settle = sa_settle, },
+	[ABI_SA_LEASE] = { .size = sizeof(struct abi_sa_lease), .check = check_lease, .apply = sa_lease, .undo = sa_undo, },
+	[ABI_ROUTE_SET] = { .size = sizeof(struct abi_route), .check = check_route, .apply = route_set_record, .undo = route_undo, },
+	[ABI_ROUTE_DELETE] = { .size = sizeof(struct abi_route), .check = check_route_delete, .apply = route_delete_record, .undo = route_undo, },
+	[ABI_NEIGHBOUR_SET] = { .size = sizeof(struct abi_neighbour), .check = check_neighbour, .apply = neighbour_set, .undo = neighbour_undo, },
+	[ABI_NEIGHBOUR_DELETE] = { .size = sizeof(struct abi_neighbour), .check = check_neighbour_delete, .apply = neighbour_delete, .undo = neighbour_undo, },
 };
 
 static const struct apply_type *type_find(uint16_t type)
@@ -72,11 +64,13 @@ void id_release(struct apply *a, enum stats_kind kind, uint32_t id)
 int id_take(struct apply *a, enum stats_kind kind, uint32_t id, struct undo *undo)
 {
 	struct gateway *gw = a->gw;
-	uint64_t ticket = a->ticket[kind][id];
+	bool again = a->ticket[kind][id] > a->begun;
 
-	if (ticket > a->passed)
+	if (again && kind == STATS_SA)
+		sa_bury(a);
+	if (a->ticket[kind][id] > a->passed)
 		reclaim_wait(gw->tables->reclaim);
-	if (ticket > a->begun) {
+	if (again) {
 		undo->rows = stats_keep(gw->stats, kind, id);
 		if (undo->rows == NULL)
 			return -ENOMEM;
@@ -132,7 +126,10 @@ static int arrays_create(struct apply *a)
 	}
 	a->permanent = calloc(gw->size.max_attachments, sizeof(struct permanents *));
 	a->rebuilding = calloc(gw->size.max_tunnels, sizeof(*a->rebuilding));
-	return a->permanent != NULL && a->rebuilding != NULL ? 0 : -ENOMEM;
+	a->added = calloc(gw->size.max_sas, sizeof(*a->added));
+	if (a->permanent == NULL || a->rebuilding == NULL || a->added == NULL)
+		return -ENOMEM;
+	return 0;
 }
 
 static void arrays_destroy(struct apply *a)
@@ -143,6 +140,7 @@ static void arrays_destroy(struct apply *a)
 		free(a->permanent[i]);
 	free(a->permanent);
 	free(a->rebuilding);
+	free(a->added);
 }
 
 int apply_create(struct gateway *gw, struct apply **out)
@@ -152,6 +150,7 @@ int apply_create(struct gateway *gw, struct apply **out)
 	if (a == NULL)
 		return -ENOMEM;
 	a->gw = gw;
+	a->transaction = 1;
 	if (arrays_create(a) != 0) {
 		arrays_destroy(a);
 		free(a);
@@ -228,10 +227,18 @@ int apply_record(struct apply *a, uint16_t type, const void *record, char *text,
 	return error;
 }
 
-/* The journal's memory is given back when a large transaction is over. */
-static void journal_end(struct apply *a)
+static void journal_settle(struct apply *a, uint32_t entries)
 {
-	for (uint32_t i = 0; i < a->entries; i++) {
+	a->transaction++;
+	for (uint32_t i = 0; i < entries; i++)
+		if (a->journal[i].type->settle != NULL)
+			a->journal[i].type->settle(a, &a->journal[i]);
+}
+
+/* The journal's memory is given back when a large transaction is over. */
+static void journal_end(struct apply *a, uint32_t entries)
+{
+	for (uint32_t i = 0; i < entries; i++) {
 		free(a->journal[i].rows);
 		free(a->journal[i].slot);
 	}
@@ -239,21 +246,30 @@ static void journal_end(struct apply *a)
 	a->journal = NULL;
 	a->entries = 0;
 	a->capacity = 0;
+	a->buried = 0;
 	a->begun = a->issued;
 	reclaim_poll(a->gw->tables->reclaim);
 }
 
 void apply_commit(struct apply *a)
 {
+	journal_settle(a, a->entries);
+	sa_bury(a);
 	for (uint32_t i = 0; i < a->entries; i++)
 		if (a->journal[i].type->commit != NULL)
 			a->journal[i].type->commit(a, &a->journal[i]);
-	journal_end(a);
+	journal_end(a, a->entries);
 }
 
 void apply_rollback(struct apply *a)
 {
-	for (uint32_t i = a->entries; i-- > 0;)
-		a->journal[i].type->undo(a, &a->journal[i]);
-	journal_end(a);
+	uint32_t entries = a->entries;
+
+	while (a->entries > 0) {
+		struct undo *undo = &a->journal[--a->entries];
+
+		undo->type->undo(a, undo);
+	}
+	journal_settle(a, entries);
+	journal_end(a, entries);
 }

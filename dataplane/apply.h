@@ -27,7 +27,8 @@ int apply_check(const struct apply *a, uint16_t type, const void *record, char *
 /*
  * Changes the tables. On an error nothing of this record stays, and the caller ends the transaction
  * with apply_rollback(), which undoes the records before it in reverse. apply_commit() lets go of
- * what was kept for undoing. Keys in the record are not kept.
+ * what was kept for undoing. Keys in the record are not kept. A new outbound SA sends, and a deleted one
+ * ceases to, when its transaction is committed.
  */
 int apply_record(struct apply *a, uint16_t type, const void *record, char *text, size_t size);
 void apply_commit(struct apply *a);

@@ -123,8 +123,10 @@ static void attachment_leave(struct apply *a, const struct abi_attachment *from)
 		underlay_unwatch(gw, from->id);
 	(void)attachment_routes_switch(a, from, NULL);
 	neighbour_flush(gw->neighbours, from->id);
-	if (from->tenant == 0)
+	if (from->tenant == 0) {
+		sa_bury(a);
 		sas_release(gw, from->id);
+	}
 }
 
 static int attachment_enter(struct apply *a, const struct abi_attachment *from,

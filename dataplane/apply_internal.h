@@ -70,13 +70,12 @@ struct undo {
 			struct abi_sa record; /* without key and salt */
 			struct aead_key *key; /* DID_REMOVE: kept until the commit */
 			struct replay *replay;
-			uint32_t
-				newer; /* DID_REMOVE: its neighbour in the tunnel's list, 0: none */
+			uint32_t newer;     /* DID_REMOVE: the next newer one, 0: none */
+			uint32_t adjacency; /* DID_REMOVE: the reference that it holds */
 		} sa;
 		struct {
 			struct abi_route record; /* DID_ADD: the new one */
-			uint32_t
-				learnt; /* DID_ADD: value of the neighbour's route that was there */
+			uint32_t learnt;         /* DID_ADD: value of the neighbour's host route */
 		} route;
 		struct abi_neighbour neighbour;
 	};
@@ -88,6 +87,7 @@ struct apply_type {
 	int (*apply)(struct apply *a, const void *record, struct undo *undo, struct answer *answer);
 	void (*undo)(struct apply *a, struct undo *undo);
 	void (*commit)(struct apply *a, struct undo *undo); /* NULL: nothing was kept */
+	void (*settle)(struct apply *a, struct undo *undo); /* after the last undo, before commit */
 };
 
 struct apply {
@@ -95,12 +95,15 @@ struct apply {
 	struct undo *journal;
 	uint32_t entries;
 	uint32_t capacity;
-	uint64_t *ticket[KINDS];       /* by id */
-	uint64_t issued;               /* last ticket */
-	uint64_t begun;                /* last ticket before this transaction */
-	uint64_t passed;               /* tickets up to this one are through their grace period */
+	uint32_t buried;         /* entries below hold no deleted SA that may still be sending */
+	uint64_t *ticket[KINDS]; /* by id */
+	uint64_t issued;         /* last ticket */
+	uint64_t begun;          /* last ticket before this transaction */
+	uint64_t passed;         /* tickets up to this one are through their grace period */
 	struct permanents **permanent; /* [max_attachments], NULL: none */
 	uint32_t *rebuilding;          /* [max_tunnels] templates being renewed: times under way */
+	uint32_t *added;               /* [max_sas] number of the transaction that added it */
+	uint32_t transaction;          /* number of the present one */
 };
 
 /*
@@ -155,7 +158,7 @@ int port_find(const struct gateway *gw, const char *name);
 int tunnel_set(struct apply *a, const void *record, struct undo *undo, struct answer *answer);
 int tunnel_delete(struct apply *a, const void *record, struct undo *undo, struct answer *answer);
 void tunnel_undo(struct apply *a, struct undo *undo);
-/* Lets the newest outbound SA send. */
+/* Lets the newest outbound SA send that isn't of the open transaction. */
 void tunnel_publish(struct apply *a, uint32_t id);
 
 /* apply_sa.c */
@@ -164,6 +167,10 @@ int sa_delete(struct apply *a, const void *record, struct undo *undo, struct ans
 int sa_lease(struct apply *a, const void *record, struct undo *undo, struct answer *answer);
 void sa_undo(struct apply *a, struct undo *undo);
 void sa_commit(struct apply *a, struct undo *undo);
+/* The transaction is over, one way or the other: the right SA sends. */
+void sa_settle(struct apply *a, struct undo *undo);
+/* Deleted SAs of the open transaction send no longer, and hold no adjacency. */
+void sa_bury(struct apply *a);
 void sa_destroy_all(struct apply *a);
 
 /* apply_route.c */

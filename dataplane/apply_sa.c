@@ -3,6 +3,11 @@
  * Security associations. The key of a record is expanded into crypto's arena and copied nowhere
  * else; a deleted SA's key and window are kept until its transaction is over, and its entry of the
  * table (with the next sequence number) is left as it is, so that undoing needs no key.
+ *
+ * Which outbound SA sends changes only when the transaction is over. A new one must not send before:
+ * were it undone then, its client might set it again with the same key and the same first sequence
+ * number, and nonces would repeat. And the deleted one goes on sending until the new one does, so
+ * that a rekey in one transaction loses nothing; unless its id or its next hop is needed before.
  */
 #include "apply_internal.h"
 
@@ -79,8 +84,8 @@ static uint32_t *list_count(struct gateway *gw, const struct abi_sa *r)
 	return r->direction == ABI_SA_IN ? &t->sas_in : &t->sas_out;
 }
 
-/* Puts an SA behind `newer` in its tunnel's list (0: in front) and where packets find it. */
-static int sa_publish(struct apply *a, const struct abi_sa *r, uint32_t newer)
+/* Puts an SA behind `newer` in its tunnel's list (0: in front), and where inbound packets find it. */
+static int sa_link(struct apply *a, const struct abi_sa *r, uint32_t newer)
 {
 	struct gateway *gw = a->gw;
 	struct object_sa *o = &gw->sa[r->id];
@@ -96,15 +101,16 @@ static int sa_publish(struct apply *a, const struct abi_sa *r, uint32_t newer)
 	o->next = *link;
 	*link = r->id;
 	++*list_count(gw, r);
-	if (r->direction == ABI_SA_OUT) {
+	if (r->direction == ABI_SA_OUT)
 		underlay_resolve_sa(gw, r->id);
-		tunnel_publish(a, r->tunnel);
-	}
 	return 0;
 }
 
-/* The reverse; returns the next newer one. The table's entry stays as it is. */
-static uint32_t sa_withdraw(struct apply *a, uint32_t id)
+/*
+ * The reverse; returns the next newer one. The table's entry stays as it is, and what an outbound
+ * one holds of the underlay is the caller's now.
+ */
+static uint32_t sa_unlink(struct apply *a, uint32_t id)
 {
 	struct gateway *gw = a->gw;
 	struct abi_sa r = gw->sa[id].record;
@@ -117,12 +123,8 @@ static uint32_t sa_withdraw(struct apply *a, uint32_t id)
 	}
 	*link = gw->sa[id].next;
 	--*list_count(gw, &r);
-	if (r.direction == ABI_SA_IN) {
+	if (r.direction == ABI_SA_IN)
 		sad_delete(gw->tables->sad, r.spi);
-	} else {
-		tunnel_publish(a, r.tunnel);
-		underlay_release_sa(gw, id);
-	}
 	gw->sa[id] = (struct object_sa){ 0 };
 	return newer;
 }
@@ -213,11 +215,13 @@ static int sa_add(struct apply *a, const struct abi_sa *r, struct undo *undo, st
 		goto free_replay;
 	}
 	slot_fill(gw, r, key, replay);
-	error = sa_publish(a, &record, 0);
+	a->added[r->id] = a->transaction;
+	error = sa_link(a, &record, 0);
 	if (error != 0) {
 		refuse(answer, error, "the table of SPIs is full");
 		goto give_back;
 	}
+	undo->sa.record = record;
 	return 0;
 
 give_back:
@@ -311,7 +315,8 @@ int sa_delete(struct apply *a, const void *record, struct undo *undo, struct ans
 	undo->sa.record = o->record;
 	undo->sa.key = slot_key(slot, o->record.direction);
 	undo->sa.replay = slot_replay(slot, o->record.direction);
-	undo->sa.newer = sa_withdraw(a, id);
+	undo->sa.adjacency = o->adjacency;
+	undo->sa.newer = sa_unlink(a, id);
 	id_release(a, STATS_SA, id);
 	return 0;
 }
@@ -338,7 +343,9 @@ static void sa_undo_add(struct apply *a, struct undo *undo)
 	struct aead_key *key = slot_key(slot, direction);
 	struct replay *replay = slot_replay(slot, direction);
 
-	sa_withdraw(a, undo->id);
+	if (direction == ABI_SA_OUT)
+		underlay_release_sa(a->gw, undo->id);
+	sa_unlink(a, undo->id);
 	secrets_release(a, key, replay);
 	id_give_back(a, STATS_SA, undo->id, undo);
 }
@@ -358,17 +365,42 @@ void sa_undo(struct apply *a, struct undo *undo)
 					 r->sequence_limit, __ATOMIC_RELEASE);
 		break;
 	case DID_REMOVE:
+		a->gw->sa[undo->id].adjacency = undo->sa.adjacency;
 		/* There was room for it before. */
-		if (sa_publish(a, r, undo->sa.newer) != 0)
+		if (sa_link(a, r, undo->sa.newer) != 0)
 			log_error("SA %u: can't be put back; restart the dataplane", r->id);
 		break;
 	}
 }
 
+void sa_settle(struct apply *a, struct undo *undo)
+{
+	if (undo->sa.record.direction == ABI_SA_OUT && undo->did != DID_CHANGE)
+		tunnel_publish(a, undo->sa.record.tunnel);
+}
+
+void sa_bury(struct apply *a)
+{
+	struct gateway *gw = a->gw;
+
+	for (; a->buried < a->entries; a->buried++) {
+		struct undo *undo = &a->journal[a->buried];
+
+		if (undo->type->undo != sa_undo || undo->did != DID_REMOVE ||
+		    undo->sa.record.direction != ABI_SA_OUT)
+			continue;
+		tunnel_publish(a, undo->sa.record.tunnel);
+		/* Through the object, which is free until the id is taken. */
+		gw->sa[undo->id].adjacency = undo->sa.adjacency;
+		underlay_release_sa(gw, undo->id);
+		undo->sa.adjacency = 0;
+		id_release(a, STATS_SA, undo->id);
+	}
+}
+
 void sa_commit(struct apply *a, struct undo *undo)
 {
-	if (undo->did == DID_REMOVE)
-		secrets_release(a, undo->sa.key, undo->sa.replay);
+	secrets_release(a, undo->sa.key, undo->sa.replay);
 }
 
 /* At the end of the process, when no reader runs any more. */

@@ -19,6 +19,8 @@ void tunnel_publish(struct apply *a, uint32_t id)
 {
 	uint32_t sa = a->rebuilding[id] == 0 ? a->gw->tunnel[id].newest_out : 0;
 
+	while (sa != 0 && a->added[sa] == a->transaction)
+		sa = a->gw->sa[sa].next;
 	__atomic_store_n(&a->gw->tables->tunnel[id].sa_out, sa, __ATOMIC_RELEASE);
 }
 
@@ -112,6 +114,8 @@ static void tunnel_remove(struct apply *a, uint32_t id)
 
 	a->gw->tenant[o->record.tenant].tunnels--;
 	o->record = (struct abi_tunnel){ 0 };
+	/* An SA deleted just now may still be sending here: not for whoever has the id next. */
+	tunnel_publish(a, id);
 }
 
 int tunnel_delete(struct apply *a, const void *record, struct undo *undo, struct answer *answer)
