@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* In what order the dataplane is told. */
+#include "control_bed.h"
+
+#include <string.h>
+
+#include "address.h"
+#include "config.h"
+#include "plan.h"
+
+/* A tenant from its JSON, with ids given in the order of reading. */
+static struct tenant *tenant_read(struct bed *bed, const char *text, uint32_t first_sa)
+{
+	struct model none = { 0 };
+	struct config_reader reader;
+	struct config_context context = { .vault = bed->vault,
+					  .current = &none,
+					  .reader = &reader };
+	json_t *json = json_loads(text, 0, NULL);
+	struct tenant *tenant;
+
+	assert_non_null(json);
+	assert_int_equal(reader_open(&reader), 0);
+	tenant = config_parse_tenant(&context, json);
+	assert_int_equal(reader.n_errors, 0);
+	config_check_tenant(&reader, tenant);
+	assert_int_equal(reader.n_errors, 0);
+	config_sort_tenant(tenant);
+	tenant->id = 1;
+	for (size_t i = 0; i < tenant->n_attachments; i++)
+		tenant->attachments[i]->id = (uint32_t)i + 1;
+	for (size_t i = 0; i < tenant->n_tunnels; i++) {
+		tenant->tunnels[i]->id = (uint32_t)i + 1;
+		for (size_t k = 0; k < tenant->tunnels[i]->n_sas; k++)
+			tenant->tunnels[i]->sas[k].id = first_sa++;
+	}
+	reader_close(&reader);
+	json_decref(json);
+	return tenant;
+}
+
+static struct plan *plan_between(struct bed *bed, const struct tenant *now,
+				 const struct tenant *next)
+{
+	struct plan_set have = { 0 }, want = { 0 };
+	struct plan *plan;
+
+	if (now != NULL)
+		plan_set_tenant(&have, bed->vault, now);
+	if (next != NULL)
+		plan_set_tenant(&want, bed->vault, next);
+	plan = plan_create(bed->vault, &have, &want);
+	assert_non_null(plan);
+	return plan;
+}
+
+static void expect(const struct plan *plan, const uint16_t *types, size_t n)
+{
+	assert_int_equal(plan->n, n);
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(plan->steps[i].type, types[i]);
+}
+#define EXPECT(plan, ...) \
+	expect(plan, (const uint16_t[]){ __VA_ARGS__ }, sizeof((uint16_t[]){ __VA_ARGS__ }) / 2)
+
+#define KEY(n)  "\"key\":\"000102030405060708090a0b0c0d0e" n "\",\"salt\":\"01020304\""
+#define IN(n)   "{\"direction\":\"in\",\"spi\":\"0x1" n "00\"," KEY(n) "}"
+#define OUT(n)  "{\"direction\":\"out\",\"spi\":\"0x2" n "00\"," KEY(n) "}"
+#define TUNNEL  "\"local\":\"192.0.2.1\",\"remote\":\"192.0.2.2\""
+#define LINK(v) "{\"name\":\"dc\",\"port\":\"lan\",\"vlan\":" v ",\"addresses\":[\"10.0.0.1/24\"]}"
+
+static void all_at_once_and_back(void **state)
+{
+	struct bed *bed = *state;
+	struct tenant *tenant = tenant_read(
+		bed,
+		"{\"name\":\"a\",\"attachments\":[" LINK(
+			"1") "],\"tunnels\":[{\"name\":\"t\"," TUNNEL
+			     ",\"networks\":[\"10.1.0.0/16\"],\"sas\":[" IN("11") "," OUT(
+				     "12") "]}],"
+					   "\"routes\":[{\"prefix\":\"10.2.0.0/16\",\"via\":\"10.0.0.9\"}]}",
+		1);
+	struct plan *plan = plan_between(bed, NULL, tenant);
+
+	EXPECT(plan, ABI_TENANT_SET, ABI_ATTACHMENT_SET, ABI_TUNNEL_SET, ABI_SA_SET, ABI_SA_SET,
+	       ABI_ROUTE_SET, ABI_ROUTE_SET);
+	plan_destroy(plan);
+	plan = plan_between(bed, tenant, tenant);
+	assert_int_equal(plan->n, 0);
+	plan_destroy(plan);
+	plan = plan_between(bed, tenant, NULL);
+	EXPECT(plan, ABI_ROUTE_DELETE, ABI_ROUTE_DELETE, ABI_ATTACHMENT_DELETE, ABI_SA_DELETE,
+	       ABI_SA_DELETE, ABI_TUNNEL_DELETE, ABI_TENANT_DELETE);
+	plan_destroy(plan);
+	tenant_release(tenant);
+}
+
+static struct tenant *with_sas(struct bed *bed, const char *sas, uint32_t first)
+{
+	char text[2048];
+
+	snprintf(text, sizeof(text),
+		 "{\"name\":\"a\",\"tunnels\":[{\"name\":\"t\"," TUNNEL ",\"sas\":[%s]}]}", sas);
+	return tenant_read(bed, text, first);
+}
+
+static void a_new_sa_is_there_before_the_old_one_goes(void **state)
+{
+	struct bed *bed = *state;
+	struct tenant *now = with_sas(bed, IN("11") "," OUT("12"), 1);
+	struct tenant *next = with_sas(bed, IN("13") "," OUT("14"), 3);
+	struct plan *plan = plan_between(bed, now, next);
+
+	EXPECT(plan, ABI_SA_SET, ABI_SA_SET, ABI_SA_DELETE, ABI_SA_DELETE);
+	plan_destroy(plan);
+	tenant_release(now);
+	tenant_release(next);
+}
+
+static void an_spi_is_free_before_it_is_taken(void **state)
+{
+	struct bed *bed = *state;
+	struct tenant *now = with_sas(bed, IN("11"), 1);
+	struct tenant *next =
+		with_sas(bed, "{\"direction\":\"in\",\"spi\":\"0x11100\"," KEY("55") "}", 2);
+	struct plan *plan = plan_between(bed, now, next);
+
+	EXPECT(plan, ABI_SA_DELETE, ABI_SA_SET);
+	plan_destroy(plan);
+	tenant_release(now);
+	tenant_release(next);
+}
+
+/* The one that is set last sends: the last of the list. */
+static void the_last_outbound_sa_is_set_last(void **state)
+{
+	struct bed *bed = *state;
+	struct tenant *now = with_sas(bed, OUT("12"), 1);
+	struct tenant *next = with_sas(bed, OUT("13") "," OUT("12"), 5);
+	struct plan *plan;
+
+	next->tunnels[0]->sas[1].id = 1; /* kept, though one is set before it */
+	plan = plan_between(bed, now, next);
+	EXPECT(plan, ABI_SA_DELETE, ABI_SA_SET, ABI_SA_SET);
+	assert_int_equal(plan->steps[1].object->as.sa.id, 5);
+	assert_int_equal(plan->steps[2].object->as.sa.id, 1);
+	plan_destroy(plan);
+	tenant_release(now);
+	tenant_release(next);
+}
+
+static void a_link_that_moves_takes_its_routes_along(void **state)
+{
+	struct bed *bed = *state;
+	static const char text[] = "{\"name\":\"a\",\"attachments\":[" LINK(
+		"%s") "],\"routes\":[{\"prefix\":\"10.2.0.0/16\",\"via\":\"10.0.0.9\"}]}";
+	char one[512], two[512];
+	struct tenant *now, *next;
+	struct plan *plan;
+
+	snprintf(one, sizeof(one), "%.*s1%s", (int)(strstr(text, "%s") - text), text,
+		 strstr(text, "%s") + 2);
+	snprintf(two, sizeof(two), "%.*s2%s", (int)(strstr(text, "%s") - text), text,
+		 strstr(text, "%s") + 2);
+	now = tenant_read(bed, one, 1);
+	next = tenant_read(bed, two, 1);
+	plan = plan_between(bed, now, next);
+	EXPECT(plan, ABI_ROUTE_DELETE, ABI_ATTACHMENT_DELETE, ABI_ATTACHMENT_SET, ABI_ROUTE_SET);
+	plan_destroy(plan);
+	tenant_release(now);
+	tenant_release(next);
+}
+
+static void records_fill_messages_and_keys_are_put_in(void **state)
+{
+	struct bed *bed = *state;
+	struct tenant *tenant = with_sas(bed, IN("11") "," OUT("12"), 1);
+	struct plan *plan = plan_between(bed, NULL, tenant);
+	static const uint8_t key[] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 0x12 };
+	static const uint8_t salt[] = { 1, 2, 3, 4 };
+	struct abi_sa records[2];
+	uint8_t buffer[4096];
+	uint16_t type;
+	uint32_t count;
+
+	assert_int_equal(plan_fill(plan, buffer, sizeof(buffer), &type, &count),
+			 sizeof(struct abi_tenant));
+	assert_int_equal(plan_fill(plan, buffer, sizeof(buffer), &type, &count),
+			 sizeof(struct abi_tunnel));
+	assert_int_equal(plan_fill(plan, records, sizeof(records), &type, &count), sizeof(records));
+	assert_int_equal(type, ABI_SA_SET);
+	assert_int_equal(count, 2);
+	assert_int_equal(records[1].key_len, 16);
+	assert_memory_equal(records[1].key, key, sizeof(key));
+	assert_memory_equal(records[1].salt, salt, sizeof(salt));
+	assert_int_equal(plan_fill(plan, buffer, sizeof(buffer), &type, &count), 0);
+	plan_destroy(plan);
+	/* Sealed for another tenant: it doesn't open. */
+	snprintf(tenant->name, sizeof(tenant->name), "b");
+	plan = plan_between(bed, NULL, tenant);
+	assert_true(plan_fill(plan, buffer, sizeof(buffer), &type, &count) > 0);
+	assert_true(plan_fill(plan, buffer, sizeof(buffer), &type, &count) > 0);
+	assert_true(plan_fill(plan, buffer, sizeof(buffer), &type, &count) < 0);
+	plan_destroy(plan);
+	tenant_release(tenant);
+}
+
+static void prefixes_lie_as_they_should(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		int overlap;
+	} cases[] = {
+		{ "10.0.0.0/8", "10.255.0.0/16", 1 },  { "10.0.0.0/9", "10.128.0.0/9", 0 },
+		{ "0.0.0.0/0", "255.0.0.0/8", 1 },     { "10.0.0.0/8", "::/0", 0 },
+		{ "fd00::/8", "fdff:ffff::1/128", 1 }, { "fd00::/16", "fd01::/16", 0 },
+		{ "10.0.0.5/32", "10.0.0.5/32", 1 },   { "10.0.0.4/31", "10.0.0.6/31", 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct abi_address a, b;
+
+		assert_int_equal(prefix_parse(cases[i].a, &a), 0);
+		assert_int_equal(prefix_parse(cases[i].b, &b), 0);
+		assert_int_equal(prefix_overlaps(&a, &b), cases[i].overlap);
+		assert_int_equal(prefix_overlaps(&b, &a), cases[i].overlap);
+	}
+	for (const char *const *bad =
+		     (const char *const[]){ "10.0.0.0", "10.0.0.0/", "10.0.0.0/-1", "10.0.0.0/33",
+					    "::/129", "/8", "10.0.0/8", "10.0.0.0/8x",
+					    "10.0.0.0/0008", NULL };
+	     *bad != NULL; bad++) {
+		struct abi_address prefix;
+
+		assert_int_not_equal(prefix_parse(*bad, &prefix), 0);
+	}
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, bed_setup, bed_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(all_at_once_and_back),
+		TEST(a_new_sa_is_there_before_the_old_one_goes),
+		TEST(an_spi_is_free_before_it_is_taken),
+		TEST(the_last_outbound_sa_is_set_last),
+		TEST(a_link_that_moves_takes_its_routes_along),
+		TEST(records_fill_messages_and_keys_are_put_in),
+		TEST(prefixes_lie_as_they_should),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
