@@ -50,6 +50,19 @@ static void change_end(struct change *change)
 	event_active(changes->runner, EV_TIMEOUT, 0);
 }
 
+/* An attempt is in the work log as well; where that can't be written, its answer says enough. */
+static void failure_record(struct change *change, const char *text)
+{
+	char result[320];
+
+	if (change->request == NULL || change->dry_run || change->recorded)
+		return;
+	snprintf(result, sizeof(result), "not done: %.300s", text);
+	if (audit_write(change->daemon->store, caller_of(change), method_of(change),
+			change->summary, result) < 0)
+		log_warning("work log: %s", store_error(change->daemon->store));
+}
+
 __attribute__((format(printf, 4, 5))) static void change_fail(struct change *change, int code,
 							      json_t *data, const char *format, ...)
 {
@@ -59,6 +72,7 @@ __attribute__((format(printf, 4, 5))) static void change_fail(struct change *cha
 	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
+	failure_record(change, text);
 	if (change->request != NULL) {
 		rpc_fail(change->request, code, data, "%s", text);
 	} else {
@@ -257,8 +271,10 @@ static int change_record(struct change *change, struct plan **plan)
 				change->rollback ? "rolled back" : "stored");
 	if (ret == 0)
 		ret = store_commit(store);
-	if (ret == 0)
+	if (ret == 0) {
+		change->recorded = true;
 		return 0;
+	}
 	store_abort(store);
 	if (*plan != NULL) /* leases that it took in memory are found again in the dataplane */
 		reconcile_all(&daemon->reconcile);
@@ -441,7 +457,7 @@ static void change_run(struct change *change)
 		return;
 	}
 	if (change->build(change, params) < 0) {
-		change->request = NULL; /* answered */
+		change->request = NULL; /* answered, and nothing was asked for that could be done */
 		change_end(change);
 		return;
 	}

@@ -45,7 +45,8 @@ struct change {
 	struct model *next;
 	json_t *changes;
 	bool rollback;
-	bool waits; /* for reconcile to become idle */
+	bool recorded; /* in the audit log */
+	bool waits;    /* for reconcile to become idle */
 };
 
 struct changes {

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include <event2/event.h>
@@ -213,7 +214,23 @@ static int events_open(struct daemon *daemon)
 	return 0;
 }
 
-/* Without history and graphs the gateway runs all the same. */
+/*
+ * Without history and graphs the gateway runs all the same. The program that draws is started while
+ * programs may be started; the thread that writes, once there is nothing left that it could inherit.
+ */
+static void graphs_start(struct daemon *daemon)
+{
+	char path[PATH_MAX];
+	int ret;
+
+	snprintf(path, sizeof(path), "%s/history", daemon->options.state);
+	ret = mkdir(path, 0750) < 0 && errno != EEXIST
+		      ? -errno
+		      : graph_service_start(NULL, path, &daemon->graphs);
+	if (ret < 0)
+		log_error("kaido-graph can't be started, there are no graphs: %s", strerror(-ret));
+}
+
 static void history_start(struct daemon *daemon)
 {
 	char path[PATH_MAX];
@@ -221,13 +238,8 @@ static void history_start(struct daemon *daemon)
 
 	snprintf(path, sizeof(path), "%s/history", daemon->options.state);
 	ret = history_open(path, daemon->options.sample_interval, &daemon->history);
-	if (ret < 0) {
-		log_error("%s: no history is kept: %s", path, strerror(-ret));
-		return;
-	}
-	ret = graph_service_start(NULL, path, &daemon->graphs);
 	if (ret < 0)
-		log_error("kaido-graph can't be started, there are no graphs: %s", strerror(-ret));
+		log_error("%s: no history is kept: %s", path, strerror(-ret));
 }
 
 static int state_open(struct daemon *daemon)
@@ -273,7 +285,7 @@ int daemon_create(const struct daemon_options *options, struct daemon **out)
 	ret = state_open(daemon);
 	if (ret < 0)
 		goto fail;
-	history_start(daemon); /* before there is anything that a child could inherit */
+	graphs_start(daemon); /* before there is anything that a child could inherit */
 	daemon->base = event_base_new();
 	ret = daemon->base == NULL ? -ENOMEM : events_open(daemon);
 	if (ret == 0)
@@ -294,6 +306,7 @@ fail:
 
 int daemon_run(struct daemon *daemon)
 {
+	history_start(daemon);
 	log_info("version %s, generation %llu, listening on %s", KAIDO_VERSION,
 		 (unsigned long long)daemon->desired->generation, daemon->options.socket);
 #if HAVE_LIBSYSTEMD

@@ -45,7 +45,7 @@ struct daemon {
 
 /* Opens everything. Says what is wrong on standard error. Negative errno. */
 int daemon_create(const struct daemon_options *options, struct daemon **daemon);
-/* Until SIGTERM or SIGINT. */
+/* Until SIGTERM or SIGINT. Privileges have been dropped before. */
 int daemon_run(struct daemon *daemon);
 void daemon_destroy(struct daemon *daemon);
 

@@ -85,6 +85,8 @@ static int filter_load(void)
 
 	if (filter == NULL)
 		return -ENOMEM;
+	/* A thread that some library has started must not be the way around it. */
+	ret = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
 	for (size_t i = 0; i < sizeof(denied) / sizeof(denied[0]) && ret == 0; i++)
 		ret = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), denied[i], 0);
 	if (ret == 0)

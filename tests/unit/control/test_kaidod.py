@@ -559,11 +559,12 @@ class Keys(Case):
         self.assertNotEqual(second.returncode, 0)
 
     def test_hardened(self):
-        with open(f"/proc/{self.world.kaidod.pid}/status") as file:
-            status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
-        self.assertEqual(int(status["CapEff"], 16), 0)
-        self.assertEqual(int(status["CapBnd"], 16), 0)
-        self.assertEqual((status["NoNewPrivs"], status["Seccomp"]), ("1", "2"))
+        for path in glob.glob(f"/proc/{self.world.kaidod.pid}/task/*/status"):
+            with open(path) as file:
+                status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+            for name in ("CapPrm", "CapEff", "CapBnd", "CapInh", "CapAmb"):
+                self.assertEqual(int(status[name], 16), 0, name)
+            self.assertEqual((status["NoNewPrivs"], status["Seccomp"]), ("1", "2"))
         with open(f"/proc/{self.world.kaidod.pid}/limits") as file:
             self.assertIn("Max core file size        0                    0", file.read())
 
@@ -578,6 +579,12 @@ class Audit(Case):
         database.close()
         self.world.start_kaidod()
         return self.call("audit.verify")
+
+    def test_attempts_are_recorded(self):
+        self.refused(-32602, "tenant.set", tenant=tenant("a", 5000, []))
+        (entry,) = self.call("audit.list")["entries"]
+        self.assertEqual((entry["who"], entry["method"], entry["summary"]), ("root", "tenant.set", "tenant a"))
+        self.assertTrue(entry["result"].startswith("not done"))
 
     def test_tampering_shows(self):
         for name in ("a", "b", "c", "d"):
