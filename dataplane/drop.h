@@ -42,6 +42,7 @@
 	X(next_header, "ESP payload is neither IPv4 nor IPv6")                                  \
 	X(dummy, "a dummy packet (ESP next header 59), discarded as it should be")              \
 	X(inner_header, "the decrypted packet's IP header is wrong")                            \
+	X(ecn, "congestion was marked on the way, which its sender does not understand")        \
 	X(inner_source, "the inner source address is not one that this tunnel may send")        \
 	X(neighbour_wait, "too many packets wait for the next hop's MAC address")               \
 	X(neighbour_failed, "the next hop does not answer ARP or neighbour discovery")          \

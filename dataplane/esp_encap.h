@@ -52,7 +52,7 @@ static inline void esp_encap(struct packet *p, const struct sa_out *sa, struct a
 	uint8_t *inner = p->l3;
 	uint64_t sequence_be = __builtin_bswap64(p->sequence);
 	uint32_t low_be = (uint32_t)(sequence_be >> 32), high_be = (uint32_t)sequence_be;
-	uint8_t tos = ip_traffic_class(inner, p->family) & 0xfc; /* DSCP; RFC 6040 s. 4.1 compat. */
+	uint8_t tos = ip_traffic_class(inner, p->family); /* with ECN: RFC 6040 s. 4.1 */
 	uint32_t sealed = p->length;
 	uint32_t total;
 	uint8_t *outer;

@@ -8,7 +8,9 @@
 #include <rte_mbuf.h>
 #include <rte_prefetch.h>
 
+#include "ecn.h"
 #include "ip_header.h"
+#include "mss.h"
 #include "replay.h"
 #include "sad.h"
 #include "vrf.h"
@@ -220,6 +222,7 @@ static enum drop_reason inbound_strip(struct packet *p)
 	uint8_t *inner = p->l3 + p->esp_offset + ESP_HEADER_LEN;
 	uint32_t len = p->length - p->esp_offset - ESP_HEADER_LEN - AEAD_TAG_LEN - ESP_TRAILER;
 	uint8_t pad_len = inner[len], next_header = inner[len + 1];
+	uint8_t outer_class = ip_traffic_class(p->l3, p->family);
 	enum drop_reason reason;
 	uint16_t inner_len;
 
@@ -235,6 +238,8 @@ static enum drop_reason inbound_strip(struct packet *p)
 	reason = ip_header_check(inner, len, p->family, false, &inner_len);
 	if (unlikely(reason != DROP_NONE))
 		return DROP_inner_header;
+	if (unlikely(!ecn_decapsulate(inner, p->family, outer_class)))
+		return DROP_ecn;
 	p->outer_length = p->length;
 	p->l3 = inner;
 	p->length = inner_len;
@@ -263,6 +268,15 @@ static void inbound_decap(struct worker *w, struct packet_list *list)
 	list->n = kept;
 }
 
+/* What the other way through the tunnel holds; an answer to a SYN will take it. */
+static uint32_t inbound_mtu(const struct worker *w, const struct packet *p)
+{
+	const struct tunnel *tunnel = &w->tables->tunnel[p->tunnel];
+	uint32_t id = __atomic_load_n(&tunnel->sa_out, __ATOMIC_ACQUIRE);
+
+	return id != 0 ? __atomic_load_n(&w->tables->sa[id].out.inner_mtu, __ATOMIC_RELAXED) : 0;
+}
+
 /*
  * A tunnel may send what would be routed back into it: the look-up that routes is also the policy
  * (RFC 4301 section 5.2 step 4), so no address outside a tunnel's networks can come out of it.
@@ -285,6 +299,8 @@ static void inbound_source(struct worker *w, struct packet_list *list)
 				packet_drop(w, p, DROP_inner_source);
 				continue;
 			}
+			if (mss_is_tcp(p->l3, p->family))
+				mss_clamp_syn(p->l3, p->length, p->family, inbound_mtu(w, p));
 			packets++;
 			inner += p->length;
 			outer += p->outer_length;

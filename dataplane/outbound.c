@@ -8,6 +8,7 @@
 #include <rte_prefetch.h>
 
 #include "esp_encap.h"
+#include "mss.h"
 #include "vrf.h"
 #include "worker.h"
 
@@ -47,6 +48,9 @@ static void outbound_sa(struct worker *w, struct packet_list *list)
 			continue;
 		}
 		aead_key_prefetch(p->sa->out.key);
+		if (mss_is_tcp(p->l3, p->family))
+			mss_clamp_syn(p->l3, p->length, p->family,
+				      __atomic_load_n(&p->sa->out.inner_mtu, __ATOMIC_RELAXED));
 		list->p[kept++] = p;
 	}
 	list->n = kept;

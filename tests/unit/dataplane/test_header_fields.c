@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Fields that a tunnel carries over or corrects: congestion marks (RFC 6040) and the TCP MSS. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <rte_mbuf.h>
+
+#include "ecn.h"
+#include "ip_header.h"
+#include "mss.h"
+#include "testbed.h"
+
+/* RFC 6040 figure 4, as it is printed: [inner][outer], -1 drop. Not-ECT 0, ECT(1) 1, ECT(0) 2, CE 3. */
+static const int figure4[4][4] = {
+	{ 0, 0, 0, -1 },
+	{ 1, 1, 1, 3 },
+	{ 2, 1, 2, 3 },
+	{ 3, 3, 3, 3 },
+};
+
+static void set_class(uint8_t *l3, enum ip_family family, uint8_t class)
+{
+	if (family == IP_V6) {
+		store_be16(l3, (uint16_t)(0x6000 | class << 4));
+		return;
+	}
+	l3[1] = class;
+	store16(l3 + 10, 0);
+	store16(l3 + 10, (uint16_t)~checksum_fold(ipv4_checksum_sum(l3, 20)));
+}
+
+/* Lets what goes in at the tenant's side come out of the tunnel for the same host. */
+static void routes_swap(struct testbed *bed)
+{
+	const uint8_t v4[2][4] = { { 10, 0 }, { 10, 1 } }, v6[2][16] = { { 0xfd, 0 }, { 0xfd, 1 } };
+	uint32_t old;
+
+	for (int i = 0; i < 2; i++) {
+		uint32_t value = i == 0 ? route_value(ROUTE_KIND_TUNNEL, 1)
+					: route_value(ROUTE_KIND_ADJACENCY, BED_ADJ_TENANT);
+
+		route_set(bed->tables->routes, &bed->tables->vrf[1], IP_V4, ip_load(IP_V4, v4[i]),
+			  16, value, &old);
+		route_set(bed->tables->routes, &bed->tables->vrf[1], IP_V6, ip_load(IP_V6, v6[i]),
+			  16, value, &old);
+	}
+}
+
+/* Out into the tunnel; returns the frame's length. */
+static uint32_t seal(struct testbed *bed, const uint8_t *frame, uint32_t len, uint8_t *esp)
+{
+	struct rte_mbuf *out[BURST_MAX];
+
+	testbed_walk(bed, BED_PORT_TENANT, frame, len);
+	assert_int_equal(testbed_out(bed, BED_PORT_UNDERLAY, out), 1);
+	len = out[0]->data_len;
+	memcpy(esp, rte_pktmbuf_mtod(out[0], void *), len);
+	rte_pktmbuf_free(out[0]);
+	memcpy(esp, "\x02\0\0\0\0\x20", 6);
+	return len;
+}
+
+static void ecn_case(uint32_t flags, enum ip_family family, uint8_t inner, uint8_t outer)
+{
+	enum ip_family outside = flags & SA_OUTER_V6 ? IP_V6 : IP_V4;
+	struct testbed *bed = testbed_create(flags, 16, 64);
+	struct rte_mbuf *out[BURST_MAX];
+	uint8_t frame[2048], esp[2048];
+	uint32_t len = testbed_frame(frame, family, 100, true);
+	const uint8_t *l3;
+	uint16_t length;
+
+	set_class(frame + 14, family, (uint8_t)(0xb8 | inner));
+	len = seal(bed, frame, len, esp);
+	/* At the ingress the outer header gets DSCP and mark of the inner one. */
+	assert_int_equal(ip_traffic_class(esp + 14, outside), 0xb8 | inner);
+	assert_int_equal(ip_header_check(esp + 14, len - 14, outside, false, &length), DROP_NONE);
+
+	set_class(esp + 14, outside, outer);
+	routes_swap(bed);
+	testbed_walk(bed, BED_PORT_UNDERLAY, esp, len);
+	if (figure4[inner][outer] < 0) {
+		assert_int_equal(testbed_out(bed, BED_PORT_TENANT, out), 0);
+		assert_int_equal(testbed_drops(bed, 1, DROP_ecn), 1);
+	} else {
+		assert_int_equal(testbed_out(bed, BED_PORT_TENANT, out), 1);
+		l3 = rte_pktmbuf_mtod_offset(out[0], const uint8_t *, 14);
+		assert_int_equal(ip_traffic_class(l3, family), 0xb8 | figure4[inner][outer]);
+		assert_int_equal(ip_header_check(l3, 100, family, false, &length), DROP_NONE);
+		rte_pktmbuf_free(out[0]);
+	}
+	testbed_destroy(bed);
+}
+
+static void test_ecn(void **state)
+{
+	for (uint8_t inner = 0; inner < 4; inner++)
+		for (uint8_t outer = 0; outer < 4; outer++)
+			for (uint32_t k = 0; k < 4; k++)
+				ecn_case(k & 1 ? SA_OUTER_V6 : 0, k & 2 ? IP_V6 : IP_V4, inner,
+					 outer);
+}
+
+/* A TCP segment with `nops` before its MSS option and a right checksum; returns the frame's length. */
+static uint32_t tcp_frame(uint8_t *frame, enum ip_family family, uint8_t flags, uint32_t nops,
+			  uint16_t mss)
+{
+	uint32_t header = family == IP_V4 ? 20 : 40, tcp_len = 20 + 8;
+	uint32_t len = testbed_frame(frame, family, (uint16_t)(header + tcp_len), true);
+	uint8_t *l3 = frame + 14, *tcp = l3 + header;
+	uint64_t sum;
+
+	l3[family == IP_V4 ? 9 : 6] = 6;
+	if (family == IP_V4)
+		set_class(l3, family, 0);
+	memset(tcp, 0, tcp_len);
+	store_be16(tcp, 4000);
+	store_be16(tcp + 2, 80);
+	tcp[12] = (uint8_t)(tcp_len / 4 << 4);
+	tcp[13] = flags;
+	memset(tcp + 20, 1, nops);
+	tcp[20 + nops] = 2;
+	tcp[21 + nops] = 4;
+	store_be16(tcp + 22 + nops, mss);
+	sum = checksum_sum(family == IP_V4 ? l3 + 12 : l3 + 8, family == IP_V4 ? 8 : 32, 0);
+	sum += (uint64_t)__builtin_bswap16((uint16_t)tcp_len) + (6u << 8);
+	store16(tcp + 16, (uint16_t)~checksum_fold(checksum_sum(tcp, tcp_len, sum)));
+	return len;
+}
+
+static void expect_tcp(const uint8_t *l3, enum ip_family family, uint32_t nops, uint16_t mss)
+{
+	const uint8_t *tcp = l3 + (family == IP_V4 ? 20 : 40);
+	uint64_t sum =
+		checksum_sum(family == IP_V4 ? l3 + 12 : l3 + 8, family == IP_V4 ? 8 : 32, 0);
+
+	assert_int_equal(load_be16(tcp + 22 + nops), mss);
+	sum += (uint64_t)__builtin_bswap16(28) + (6u << 8);
+	assert_int_equal(checksum_fold(checksum_sum(tcp, 28, sum)), 0xffff);
+}
+
+static void mss_case(enum ip_family family, uint8_t flags, uint32_t nops, uint16_t mss,
+		     uint16_t expected)
+{
+	struct testbed *bed = testbed_create(0, 16, 64);
+	struct rte_mbuf *out[BURST_MAX];
+	uint8_t frame[2048], esp[2048];
+	uint32_t len = tcp_frame(frame, family, flags, nops, mss);
+
+	len = seal(bed, frame, len, esp);
+	routes_swap(bed);
+	testbed_walk(bed, BED_PORT_UNDERLAY, esp, len);
+	assert_int_equal(testbed_out(bed, BED_PORT_TENANT, out), 1);
+	expect_tcp(rte_pktmbuf_mtod_offset(out[0], const uint8_t *, 14), family, nops, expected);
+	rte_pktmbuf_free(out[0]);
+	testbed_destroy(bed);
+}
+
+/* The testbed's tunnel takes 1400 bytes. */
+static void test_mss(void **state)
+{
+	for (uint32_t nops = 0; nops < 4; nops++) {
+		mss_case(IP_V4, 0x02, nops, 1460, 1360);
+		mss_case(IP_V4, 0x12, nops, 65535, 1360);
+		mss_case(IP_V6, 0x02, nops, 1440, 1340);
+		mss_case(IP_V4, 0x02, nops, 1200, 1200); /* small enough */
+		mss_case(IP_V4, 0x10, nops, 1460, 1460); /* not a SYN */
+	}
+}
+
+/* What comes out of the tunnel is clamped too: the other end may not have done it. */
+static void test_mss_inbound(void **state)
+{
+	struct testbed *bed = testbed_create(0, 16, 64);
+	struct rte_mbuf *out[BURST_MAX];
+	uint8_t frame[2048], esp[2048];
+	uint32_t len = tcp_frame(frame, IP_V4, 0x02, 0, 1300);
+
+	len = seal(bed, frame, len, esp);
+	routes_swap(bed);
+	bed->tables->sa[1].out.inner_mtu = 1000;
+	testbed_walk(bed, BED_PORT_UNDERLAY, esp, len);
+	assert_int_equal(testbed_out(bed, BED_PORT_TENANT, out), 1);
+	expect_tcp(rte_pktmbuf_mtod_offset(out[0], const uint8_t *, 14), IP_V4, 0, 960);
+	rte_pktmbuf_free(out[0]);
+	testbed_destroy(bed);
+}
+
+/* Options that lie about their length, and headers cut short, change nothing and read nothing else. */
+static void test_mss_malformed(void **state)
+{
+	uint8_t frame[256], copy[256];
+
+	for (uint32_t length = 20; length <= 48; length++) {
+		for (int value = 0; value < 256; value++) {
+			uint8_t *exact = malloc(length);
+
+			tcp_frame(frame, IP_V4, 0x02, 0, 1460);
+			frame[14 + 20 + 21] = (uint8_t)value; /* the option's length */
+			memcpy(copy, frame, sizeof(copy));
+			assert_non_null(exact);
+			memcpy(exact, frame + 14, length);
+			mss_clamp_syn(exact, length, IP_V4, 1400);
+			if (value != 4 || length < 48)
+				assert_memory_equal(exact, copy + 14, length);
+			free(exact);
+		}
+	}
+}
+
+static int setup(void **state)
+{
+	testbed_eal();
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ecn),
+		cmocka_unit_test(test_mss),
+		cmocka_unit_test(test_mss_inbound),
+		cmocka_unit_test(test_mss_malformed),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}
