@@ -10,16 +10,17 @@
 #include <event2/event.h>
 
 #include "audit.h"
+#include "change_steps.h"
 #include "daemon.h"
 #include "log.h"
 #include "store.h"
 
 /* Until a dataplane has told its own; ids start small anyway. */
 static const uint32_t default_capacity[ID_KINDS] = { 1u << 14, 1u << 15, 1u << 16, 1u << 18 };
-static const char *const id_names[ID_KINDS] = { "last-tenant", "last-attachment", "last-tunnel",
+const char *const change_id_names[ID_KINDS] = { "last-tenant", "last-attachment", "last-tunnel",
 						"last-sa" };
 
-static void change_free(struct change *change)
+void change_free(struct change *change)
 {
 	config_destroy(change->config);
 	model_destroy(change->now);
@@ -29,12 +30,12 @@ static void change_free(struct change *change)
 	free(change);
 }
 
-static const struct rpc_caller *caller_of(const struct change *change)
+const struct rpc_caller *change_caller(const struct change *change)
 {
 	return change->request == NULL ? NULL : rpc_request_caller(change->request);
 }
 
-static const char *method_of(const struct change *change)
+const char *change_method(const struct change *change)
 {
 	return change->request == NULL ? "rollback" : rpc_request_method(change->request);
 }
@@ -58,13 +59,12 @@ static void failure_record(struct change *change, const char *text)
 	if (change->request == NULL || change->dry_run || change->recorded)
 		return;
 	snprintf(result, sizeof(result), "not done: %.300s", text);
-	if (audit_write(change->daemon->store, caller_of(change), method_of(change),
+	if (audit_write(change->daemon->store, change_caller(change), change_method(change),
 			change->summary, result) < 0)
 		log_warning("work log: %s", store_error(change->daemon->store));
 }
 
-__attribute__((format(printf, 4, 5))) static void change_fail(struct change *change, int code,
-							      json_t *data, const char *format, ...)
+void change_fail(struct change *change, int code, json_t *data, const char *format, ...)
 {
 	char text[640];
 	va_list arguments;
@@ -82,7 +82,7 @@ __attribute__((format(printf, 4, 5))) static void change_fail(struct change *cha
 	change_end(change);
 }
 
-static void change_reply(struct change *change, bool applied)
+void change_reply(struct change *change, bool applied)
 {
 	struct daemon *daemon = change->daemon;
 
@@ -94,7 +94,7 @@ static void change_reply(struct change *change, bool applied)
 	change_end(change);
 }
 
-static void store_fail_reply(struct change *change)
+void change_fail_unwritable(struct change *change)
 {
 	change_fail(change, RPC_READ_ONLY, NULL,
 		    "the state can't be written, nothing was changed: %s; make room or make it "
@@ -217,228 +217,6 @@ static bool keys_have_numbers(struct change *change)
 	return true;
 }
 
-/* -- storing and sending -- */
-
-static bool models_differ(const struct model *a, const struct model *b)
-{
-	if (a->n_tenants != b->n_tenants || a->n_underlay != b->n_underlay)
-		return true;
-	for (size_t i = 0; i < a->n_tenants; i++) {
-		if (a->tenants[i] != b->tenants[i])
-			return true;
-	}
-	for (size_t i = 0; i < a->n_underlay; i++) {
-		if (a->underlay[i] != b->underlay[i])
-			return true;
-	}
-	return false;
-}
-
-static int ids_record(struct daemon *daemon)
-{
-	int ret = 0;
-
-	for (unsigned int kind = 0; kind < ID_KINDS && ret == 0; kind++)
-		ret = store_set_number(daemon->store, id_names[kind],
-				       daemon->changes.ids.last[kind]);
-	return ret;
-}
-
-/* All that must be on the disk before anything is sent, in one transaction. */
-static int change_record(struct change *change, struct plan **plan)
-{
-	struct daemon *daemon = change->daemon;
-	struct store *store = daemon->store;
-	bool provisional = daemon->reconcile.connected || change->confirm_within > 0;
-	uint64_t deadline = 0;
-	int ret = store_begin(store);
-
-	*plan = NULL;
-	if (change->confirm_within > 0)
-		deadline = (uint64_t)time(NULL) + change->confirm_within;
-	if (ret == 0)
-		ret = store_write_model(store, change->now, change->next);
-	if (ret == 0)
-		ret = ids_record(daemon);
-	if (ret == 0)
-		ret = store_forget_before(store);
-	if (ret == 0 && !change->rollback && provisional)
-		ret = store_save_before(store, change->now, change->next, deadline);
-	if (ret == 0)
-		ret = reconcile_prepare(&daemon->reconcile, change->now, change->next, plan);
-	if (ret == 0)
-		ret = audit_add(store, caller_of(change), method_of(change), change->summary,
-				change->rollback ? "rolled back" : "stored");
-	if (ret == 0)
-		ret = store_commit(store);
-	if (ret == 0) {
-		change->recorded = true;
-		return 0;
-	}
-	store_abort(store);
-	if (*plan != NULL) /* leases that it took in memory are found again in the dataplane */
-		reconcile_all(&daemon->reconcile);
-	plan_destroy(*plan);
-	*plan = NULL;
-	return ret;
-}
-
-static void desired_set(struct daemon *daemon, const struct model *model)
-{
-	struct model *copy = model_copy(model);
-
-	if (copy == NULL) {
-		log_error("out of memory"); /* the store has it; a restart finds it there */
-		abort();
-	}
-	model_destroy(daemon->desired);
-	daemon->desired = copy;
-}
-
-static void change_final(struct change *change, bool applied)
-{
-	struct daemon *daemon = change->daemon;
-	struct changes *changes = &daemon->changes;
-	char text[128];
-
-	if (change->confirm_within > 0) {
-		struct timeval delay = { .tv_sec = change->confirm_within };
-
-		changes->confirming = true;
-		changes->deadline = (uint64_t)time(NULL) + change->confirm_within;
-		event_add(changes->confirm, &delay);
-	} else if (!change->rollback && store_begin(daemon->store) == 0) {
-		/* Should this fail, the next change or start takes care of it. */
-		if (store_forget_before(daemon->store) < 0 || store_commit(daemon->store) < 0)
-			store_abort(daemon->store);
-	}
-	snprintf(text, sizeof(text), "generation %llu: %zu changes%s",
-		 (unsigned long long)daemon->desired->generation, json_array_size(change->changes),
-		 applied ? "" : ", not in the dataplane yet");
-	daemon_event(daemon, "apply", text, NULL, NULL);
-	change_reply(change, applied);
-}
-
-/* The dataplane said no: the store goes back as well. */
-static void change_refused(struct change *change, const char *text)
-{
-	struct daemon *daemon = change->daemon;
-	struct store *store = daemon->store;
-	struct model *back = model_copy(change->now);
-	char result[320];
-	int ret = back == NULL ? -ENOMEM : store_begin(store);
-
-	snprintf(result, sizeof(result), "refused by the dataplane, taken back: %s", text);
-	if (back != NULL)
-		back->generation = change->next->generation + 1;
-	if (ret == 0)
-		ret = store_write_model(store, change->next, back);
-	if (ret == 0)
-		ret = store_forget_before(store);
-	if (ret == 0)
-		ret = audit_add(store, caller_of(change), method_of(change), change->summary,
-				result);
-	if (ret == 0)
-		ret = store_commit(store);
-	if (ret < 0)
-		store_abort(store); /* the way back is on the disk: the next start takes it */
-	if (back != NULL)
-		desired_set(daemon, back);
-	model_destroy(back);
-	if (daemon->reconcile.installed != NULL)
-		daemon->reconcile.installed->generation = daemon->desired->generation;
-	daemon_event(daemon, "refused", result, NULL, NULL);
-	change_fail(change, RPC_DATAPLANE_REFUSED, NULL,
-		    "the dataplane refused this, nothing was changed: %s", text);
-}
-
-static void change_sent(void *context, int error, const char *text)
-{
-	struct change *change = context;
-
-	if (error == 0)
-		change_final(change, true);
-	else if (error == -ENOTCONN)
-		change_final(change, false);
-	else if (change->rollback) {
-		reconcile_all(&change->daemon->reconcile);
-		change_final(change, false);
-	} else
-		change_refused(change, text);
-}
-
-/* After all was looked at: were those that this change touched held back? */
-static void change_waited(struct change *change)
-{
-	struct reconcile *reconcile = &change->daemon->reconcile;
-	bool refused = false;
-
-	change->waits = false;
-	if (!reconcile->connected || reconcile->installed == NULL) {
-		change_final(change, false);
-		return;
-	}
-	for (size_t i = 0; i < change->next->n_tenants; i++) {
-		const struct tenant *tenant = change->next->tenants[i];
-
-		if (model_tenant(change->now, tenant->name) != tenant)
-			refused |= reconcile_holds(reconcile, tenant->id);
-	}
-	for (size_t i = 0; i < change->next->n_underlay; i++) {
-		const struct attachment *underlay = change->next->underlay[i];
-
-		if (model_underlay(change->now, underlay->name) != underlay)
-			refused |= reconcile_holds(reconcile, 0);
-	}
-	if (refused && !change->rollback) {
-		change_refused(change, reconcile->refusal);
-		reconcile_all(reconcile);
-	} else {
-		change_final(change, !refused);
-	}
-}
-
-static void change_send(struct change *change, struct plan *plan)
-{
-	struct reconcile *reconcile = &change->daemon->reconcile;
-	int ret;
-
-	if (!reconcile->connected) {
-		change_final(change, false);
-		return;
-	}
-	change->daemon->changes.current = change;
-	if (plan == NULL) {
-		change->waits = true;
-		reconcile_all(reconcile);
-		return;
-	}
-	ret = reconcile_send(reconcile, plan, change->now, change->next, change_sent, change);
-	if (ret < 0) {
-		reconcile_all(reconcile);
-		change_final(change, false);
-	}
-}
-
-static void change_store(struct change *change)
-{
-	struct plan *plan;
-
-	if (change->daemon->changes.confirming && !change->rollback) {
-		change_fail(change, RPC_CONFLICT, NULL,
-			    "an apply waits for its confirmation: call config.confirm (kaidoctl "
-			    "confirm), or wait until it is taken back");
-		return;
-	}
-	change->next->generation = change->now->generation + 1;
-	if (change_record(change, &plan) < 0) {
-		store_fail_reply(change);
-		return;
-	}
-	desired_set(change->daemon, change->next);
-	change_send(change, plan);
-}
-
 static void change_run(struct change *change)
 {
 	struct daemon *daemon = change->daemon;
@@ -477,7 +255,7 @@ static void change_run(struct change *change)
 					   : "out of memory: try again later");
 		return;
 	}
-	if (change->dry_run || !models_differ(change->now, change->next)) {
+	if (change->dry_run || !change_differs(change->now, change->next)) {
 		change_reply(change, !change->dry_run && reconcile_converged(&daemon->reconcile));
 		return;
 	}
@@ -531,93 +309,6 @@ void change_submit(struct daemon *daemon, struct rpc_request *request,
 	event_active(daemon->changes.runner, EV_TIMEOUT, 0);
 }
 
-/* -- the way back -- */
-
-static int rollback_submit(struct daemon *daemon, const char *why)
-{
-	struct change *change = calloc(1, sizeof(*change));
-	uint64_t deadline;
-	int ret;
-
-	if (change == NULL)
-		return -ENOMEM;
-	change->daemon = daemon;
-	change->rollback = true;
-	change->changes = json_array();
-	change->now = model_copy(daemon->desired);
-	snprintf(change->summary, sizeof(change->summary), "%s", why);
-	ret = change->changes == NULL || change->now == NULL
-		      ? -ENOMEM
-		      : store_load_before(daemon->store, daemon->vault, daemon->desired,
-					  &change->next, &deadline);
-	if (ret <= 0) {
-		change_free(change);
-		return ret;
-	}
-	log_warning("%s", why);
-	daemon_event(daemon, "rollback", why, NULL, NULL);
-	STAILQ_INSERT_HEAD(&daemon->changes.queue, change, link);
-	event_active(daemon->changes.runner, EV_TIMEOUT, 0);
-	return 0;
-}
-
-static void confirm_missed(evutil_socket_t fd, short what, void *context)
-{
-	struct daemon *daemon = context;
-
-	daemon->changes.confirming = false;
-	if (rollback_submit(daemon, "an apply was not confirmed in time: taken back") < 0)
-		log_error("an apply that was not confirmed can't be taken back: %s",
-			  store_error(daemon->store));
-}
-
-int changes_confirm(struct daemon *daemon, const struct rpc_caller *caller)
-{
-	struct store *store = daemon->store;
-	int ret;
-
-	if (!daemon->changes.confirming)
-		return -ENOENT;
-	ret = store_begin(store);
-	if (ret == 0)
-		ret = store_forget_before(store);
-	if (ret == 0)
-		ret = audit_add(store, caller, "config.confirm", "the last apply stays", "ok");
-	if (ret == 0)
-		ret = store_commit(store);
-	if (ret < 0) {
-		store_abort(store);
-		return ret;
-	}
-	daemon->changes.confirming = false;
-	event_del(daemon->changes.confirm);
-	return 0;
-}
-
-/* What the last kaidod left open: at once, or at its deadline. */
-static int before_restore(struct daemon *daemon)
-{
-	struct changes *changes = &daemon->changes;
-	uint64_t deadline = 0, now = (uint64_t)time(NULL);
-	struct model *before = NULL;
-	int ret = store_load_before(daemon->store, daemon->vault, daemon->desired, &before,
-				    &deadline);
-
-	model_destroy(before);
-	if (ret <= 0)
-		return ret;
-	if (deadline > now) {
-		struct timeval delay = { .tv_sec = (time_t)(deadline - now) };
-
-		changes->confirming = true;
-		changes->deadline = deadline;
-		return event_add(changes->confirm, &delay) < 0 ? -ENOMEM : 0;
-	}
-	return rollback_submit(
-		daemon, deadline == 0 ? "a change was under way when kaidod ended: taken back"
-				      : "an apply was not confirmed in time: taken back");
-}
-
 int changes_open(struct daemon *daemon)
 {
 	struct changes *changes = &daemon->changes;
@@ -625,18 +316,18 @@ int changes_open(struct daemon *daemon)
 	int ret;
 
 	STAILQ_INIT(&changes->queue);
-	changes->confirm = evtimer_new(daemon->base, confirm_missed, daemon);
+	changes->confirm = evtimer_new(daemon->base, change_confirm_missed, daemon);
 	changes->runner = event_new(daemon->base, -1, 0, runner, daemon);
 	if (changes->confirm == NULL || changes->runner == NULL)
 		return -ENOMEM;
 	for (unsigned int kind = 0; kind < ID_KINDS; kind++) {
 		changes->ids.capacity[kind] = default_capacity[kind];
-		ret = store_get_number(daemon->store, id_names[kind], 0, &last);
+		ret = store_get_number(daemon->store, change_id_names[kind], 0, &last);
 		if (ret < 0)
 			return ret;
 		changes->ids.last[kind] = (uint32_t)last;
 	}
-	return before_restore(daemon);
+	return change_back_restore(daemon);
 }
 
 void changes_close(struct daemon *daemon)

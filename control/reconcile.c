@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "reconcile.h"
+#include "reconcile_steps.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -25,10 +25,8 @@ struct push {
 	void *context;
 };
 
-static void dump_start(struct reconcile *reconcile);
-
-static void event_raise(struct reconcile *reconcile, const char *kind, const char *tenant,
-			const char *tunnel, const char *text)
+void reconcile_event(struct reconcile *reconcile, const char *kind, const char *tenant,
+		     const char *tunnel, const char *text)
 {
 	reconcile->hooks.event(reconcile->hooks.context, kind, text, tenant, tunnel);
 }
@@ -61,18 +59,18 @@ bool reconcile_converged(const struct reconcile *reconcile)
 	       reconcile->n_held == 0 && reconcile->installed->generation == desired->generation;
 }
 
-static void retry_in(struct reconcile *reconcile, unsigned int seconds)
+void reconcile_retry_in(struct reconcile *reconcile, unsigned int seconds)
 {
 	struct timeval delay = { .tv_sec = seconds };
 
 	event_add(reconcile->retry, &delay);
 }
 
-static void work_ends(struct reconcile *reconcile)
+void reconcile_work_ends(struct reconcile *reconcile)
 {
 	reconcile->busy = false;
 	if (reconcile->again && reconcile->connected) {
-		dump_start(reconcile);
+		reconcile_dump(reconcile);
 		return;
 	}
 	reconcile->hooks.idle(reconcile->hooks.context);
@@ -86,26 +84,6 @@ static void push_free(struct push *push)
 	model_destroy(push->now);
 	model_destroy(push->next);
 	free(push);
-}
-
-/* What the plan would have installed is not there. */
-static void leases_take_back(struct reconcile *reconcile, const struct plan *plan)
-{
-	for (size_t i = 0; i < plan->n; i++) {
-		if (plan->steps[i].type == ABI_SA_SET)
-			lease_forget(&reconcile->leases, plan->steps[i].object->as.sa.id);
-	}
-}
-
-static void leases_follow(struct reconcile *reconcile, const struct plan *plan)
-{
-	for (size_t i = 0; i < plan->n; i++) {
-		uint32_t id = plan->steps[i].object->as.sa.id;
-
-		if (plan->steps[i].type == ABI_SA_DELETE &&
-		    plan_set_find(&plan->want, PLAN_SA, id) == NULL)
-			lease_forget(&reconcile->leases, id);
-	}
 }
 
 /* Which tenant made the dataplane refuse? UINT32_MAX: can't be told. */
@@ -131,17 +109,17 @@ static void all_refused(struct reconcile *reconcile, const struct plan *plan, in
 	if (error == -EBUSY || error == -ECANCELED || tenant == UINT32_MAX ||
 	    is_held(reconcile, tenant)) {
 		snprintf(line, sizeof(line), "the dataplane refused the desired state: %s", text);
-		event_raise(reconcile, "refused", NULL, NULL, line);
-		retry_in(reconcile, error == -EBUSY ? 1 : RECONCILE_RETRY_S);
+		reconcile_event(reconcile, "refused", NULL, NULL, line);
+		reconcile_retry_in(reconcile, error == -EBUSY ? 1 : RECONCILE_RETRY_S);
 		return;
 	}
 	hold(reconcile, tenant);
 	snprintf(line, sizeof(line), "%s%s is held back, the dataplane refused it: %s",
 		 tenant == 0 ? "the underlay" : "tenant ", tenant == 0 || name == NULL ? "" : name,
 		 text);
-	event_raise(reconcile, "refused", tenant == 0 ? NULL : name, NULL, line);
+	reconcile_event(reconcile, "refused", tenant == 0 ? NULL : name, NULL, line);
 	snprintf(reconcile->refusal, sizeof(reconcile->refusal), "%s", text);
-	retry_in(reconcile, RECONCILE_RETRY_S);
+	reconcile_retry_in(reconcile, RECONCILE_RETRY_S);
 	reconcile->again = true;
 }
 
@@ -159,7 +137,7 @@ static void push_done(void *context, int error, uint32_t index, const char *text
 	char line[160];
 
 	if (error == 0) {
-		leases_follow(reconcile, push->plan);
+		reconcile_leases_follow(reconcile, push->plan);
 		if (all)
 			leases_sweep(&reconcile->leases);
 		installed_set(reconcile, push->next);
@@ -167,11 +145,11 @@ static void push_done(void *context, int error, uint32_t index, const char *text
 			snprintf(line, sizeof(line), "generation %llu is in the dataplane (%zu %s)",
 				 (unsigned long long)push->next->generation, push->plan->n,
 				 push->plan->n == 1 ? "step" : "steps");
-			event_raise(reconcile, reconcile->n_held == 0 ? "converged" : "partial",
-				    NULL, NULL, line);
+			reconcile_event(reconcile, reconcile->n_held == 0 ? "converged" : "partial",
+					NULL, NULL, line);
 		}
 	} else if (error != -ENOTCONN) {
-		leases_take_back(reconcile, push->plan);
+		reconcile_leases_take_back(reconcile, push->plan);
 		if (all)
 			all_refused(reconcile, push->plan, error, index, text);
 		else
@@ -180,7 +158,7 @@ static void push_done(void *context, int error, uint32_t index, const char *text
 	if (push->done != NULL)
 		push->done(push->context, error, text);
 	push_free(push);
-	work_ends(reconcile);
+	reconcile_work_ends(reconcile);
 }
 
 static long push_fill(void *context, void *records, size_t room, uint16_t *type, uint32_t *count)
@@ -191,8 +169,8 @@ static long push_fill(void *context, void *records, size_t room, uint16_t *type,
 }
 
 /* Takes the plan. */
-static int push_start(struct reconcile *reconcile, struct plan *plan, const struct model *now,
-		      const struct model *next, reconcile_done done, void *context)
+int reconcile_push(struct reconcile *reconcile, struct plan *plan, const struct model *now,
+		   const struct model *next, reconcile_done done, void *context)
 {
 	struct push *push = calloc(1, sizeof(*push));
 	struct dataplane_transaction transaction = {
@@ -226,86 +204,12 @@ static int push_start(struct reconcile *reconcile, struct plan *plan, const stru
 		return 0;
 	reconcile->busy = false;
 fail:
-	leases_take_back(reconcile, plan);
+	reconcile_leases_take_back(reconcile, plan);
 	push_free(push);
 	return ret;
 }
 
 /* -- plans -- */
-
-static void used_up(void *context, const struct lease *lease)
-{
-	struct reconcile *reconcile = context;
-	const struct model *desired = reconcile->hooks.desired(reconcile->hooks.context);
-	const char *tenant = NULL, *tunnel = NULL;
-	char line[256];
-
-	for (size_t i = 0; i < desired->n_tenants; i++) {
-		for (size_t k = 0; k < desired->tenants[i]->n_tunnels; k++) {
-			const struct tunnel *t = desired->tenants[i]->tunnels[k];
-
-			for (size_t n = 0; n < t->n_sas; n++) {
-				if (t->sas[n].id != lease->id)
-					continue;
-				tenant = desired->tenants[i]->name;
-				tunnel = t->name;
-			}
-		}
-	}
-	snprintf(
-		line, sizeof(line),
-		"an outbound SA of tunnel '%s' of tenant '%s' nears its last sequence number: give "
-		"it a new SA with a new key",
-		tunnel == NULL ? "?" : tunnel, tenant == NULL ? "?" : tenant);
-	event_raise(reconcile, "rekey", tenant, tunnel, line);
-}
-
-/* Leases for what is to be set; an SA without any number left is left out. */
-static int leases_grant(struct reconcile *reconcile, struct plan *plan)
-{
-	size_t kept = 0;
-	int ret;
-
-	for (size_t i = 0; i < plan->n; i++) {
-		struct plan_step *step = &plan->steps[i];
-
-		if (step->type == ABI_SA_SET && step->object->as.sa.direction == ABI_SA_OUT) {
-			ret = lease_install(&reconcile->leases, step->object->sa,
-					    &step->object->as.sa);
-			if (ret == -EDQUOT) {
-				struct lease spent = { .id = step->object->as.sa.id };
-
-				used_up(reconcile, &spent);
-				continue;
-			}
-			if (ret < 0)
-				return ret;
-		}
-		plan->steps[kept++] = *step;
-	}
-	plan->n = kept;
-	return 0;
-}
-
-/* Outbound SAs that the dataplane has and keeps: their leases go on. */
-static int leases_adopt(struct reconcile *reconcile, const struct plan *plan)
-{
-	for (size_t i = 0; i < plan->want.n; i++) {
-		const struct plan_object *want = &plan->want.objects[i];
-		const struct plan_object *have;
-		int ret;
-
-		if (want->kind != PLAN_SA || want->as.sa.direction != ABI_SA_OUT || want->touched)
-			continue;
-		have = plan_set_find(&plan->have, PLAN_SA, want->as.sa.id);
-		if (have == NULL)
-			continue;
-		ret = lease_adopt(&reconcile->leases, want->sa, &have->as.sa);
-		if (ret < 0)
-			return ret;
-	}
-	return 0;
-}
 
 /* Outbound SAs whose numbers were used up were never sent: the dataplane doesn't have them. */
 static void spent_leave(const struct reconcile *reconcile, struct plan_set *have)
@@ -358,9 +262,9 @@ int reconcile_prepare(struct reconcile *reconcile, const struct model *now,
 	plan = plan_create(reconcile->vault, &have, &want);
 	if (plan == NULL)
 		return -ENOMEM;
-	ret = leases_grant(reconcile, plan);
+	ret = reconcile_leases_grant(reconcile, plan);
 	if (ret < 0) {
-		leases_take_back(reconcile, plan);
+		reconcile_leases_take_back(reconcile, plan);
 		plan_destroy(plan);
 		return ret;
 	}
@@ -371,170 +275,7 @@ int reconcile_prepare(struct reconcile *reconcile, const struct model *now,
 int reconcile_send(struct reconcile *reconcile, struct plan *plan, const struct model *now,
 		   const struct model *next, reconcile_done done, void *context)
 {
-	return push_start(reconcile, plan, now, next, done, context);
-}
-
-/* -- looking at everything -- */
-
-static struct plan *plan_all(struct reconcile *reconcile, const struct model *desired)
-{
-	struct plan_set want = { 0 };
-
-	for (size_t i = 0; i < desired->n_underlay; i++)
-		plan_set_underlay(&want, reconcile->vault, desired->underlay[i]);
-	for (size_t i = 0; i < desired->n_tenants; i++)
-		plan_set_tenant(&want, reconcile->vault, desired->tenants[i]);
-	plan_set_sort(&reconcile->have);
-	plan_set_owners(&reconcile->have);
-	for (size_t i = 0; i < reconcile->n_held; i++) {
-		plan_set_without(&want, reconcile->held[i]);
-		plan_set_without(&reconcile->have, reconcile->held[i]);
-	}
-	return plan_create(reconcile->vault, &reconcile->have, &want);
-}
-
-static int plan_record(struct reconcile *reconcile, struct plan *plan)
-{
-	int ret = store_begin(reconcile->store);
-
-	if (ret == 0)
-		ret = leases_adopt(reconcile, plan);
-	if (ret == 0)
-		ret = leases_grant(reconcile, plan);
-	if (ret == 0)
-		ret = store_commit(reconcile->store);
-	if (ret == 0)
-		return 0;
-	store_abort(reconcile->store);
-	leases_take_back(reconcile, plan);
-	return ret;
-}
-
-static void dump_ends(struct reconcile *reconcile)
-{
-	const struct model *desired = reconcile->hooks.desired(reconcile->hooks.context);
-	struct plan *plan = plan_all(reconcile, desired);
-	char line[320];
-	int ret;
-
-	if (plan == NULL) {
-		ret = -ENOMEM;
-		goto fail;
-	}
-	ret = plan_record(reconcile, plan);
-	if (ret < 0) {
-		snprintf(line, sizeof(line),
-			 "leases can't be recorded, so nothing is installed: %s",
-			 store_error(reconcile->store));
-		event_raise(reconcile, "lease", NULL, NULL, line);
-		plan_destroy(plan);
-		goto fail;
-	}
-	if (push_start(reconcile, plan, NULL, desired, NULL, NULL) == 0)
-		return;
-fail:
-	retry_in(reconcile, 5);
-	work_ends(reconcile);
-}
-
-static void dump_take(void *context, enum abi_dump_kind kind, const void *records, uint32_t count)
-{
-	struct reconcile *reconcile = context;
-
-	plan_set_dump(&reconcile->have, kind, records, count);
-}
-
-#define DUMP_TAKE(name, kind)                                                \
-	static void name(void *context, const void *records, uint32_t count) \
-	{                                                                    \
-		dump_take(context, kind, records, count);                    \
-	}
-DUMP_TAKE(tenants_take, ABI_DUMP_TENANT)
-DUMP_TAKE(attachments_take, ABI_DUMP_ATTACHMENT)
-DUMP_TAKE(tunnels_take, ABI_DUMP_TUNNEL)
-DUMP_TAKE(sas_take, ABI_DUMP_SA)
-DUMP_TAKE(routes_take, ABI_DUMP_ROUTE)
-DUMP_TAKE(neighbours_take, ABI_DUMP_NEIGHBOUR)
-
-static void *records_append(void *all, size_t *n, const void *records, uint32_t count, size_t size)
-{
-	uint8_t *bigger = reallocarray(all, *n + count, size);
-
-	if (bigger == NULL || count == 0)
-		return bigger == NULL ? all : bigger;
-	memcpy(bigger + *n * size, records, count * size);
-	*n += count;
-	return bigger;
-}
-
-static void ports_take(void *context, const void *records, uint32_t count)
-{
-	struct reconcile *reconcile = context;
-
-	reconcile->ports = records_append(reconcile->ports, &reconcile->n_ports, records, count,
-					  sizeof(struct abi_port));
-}
-
-static void reasons_take(void *context, const void *records, uint32_t count)
-{
-	struct reconcile *reconcile = context;
-
-	reconcile->reasons = records_append(reconcile->reasons, &reconcile->n_reasons, records,
-					    count, sizeof(struct abi_reason));
-}
-
-static void part_done(void *context, int error, const char *text)
-{
-	if (error != 0 && error != -ENOTCONN)
-		log_warning("the dataplane can't be dumped: %s", text);
-}
-
-static void last_done(void *context, int error, const char *text)
-{
-	struct reconcile *reconcile = context;
-
-	part_done(context, error, text);
-	if (error == 0 && !reconcile->have.failed) {
-		dump_ends(reconcile);
-		return;
-	}
-	if (error != -ENOTCONN)
-		retry_in(reconcile, 5);
-	work_ends(reconcile);
-}
-
-static void dump_start(struct reconcile *reconcile)
-{
-	static const struct {
-		enum abi_dump_kind kind;
-		void (*take)(void *context, const void *records, uint32_t count);
-	} parts[] = {
-		{ ABI_DUMP_PORT, ports_take },
-		{ ABI_DUMP_REASON, reasons_take },
-		{ ABI_DUMP_TENANT, tenants_take },
-		{ ABI_DUMP_ATTACHMENT, attachments_take },
-		{ ABI_DUMP_NEIGHBOUR, neighbours_take },
-		{ ABI_DUMP_TUNNEL, tunnels_take },
-		{ ABI_DUMP_SA, sas_take },
-		{ ABI_DUMP_ROUTE, routes_take },
-	};
-	const size_t n = sizeof(parts) / sizeof(parts[0]);
-
-	reconcile->busy = true;
-	reconcile->again = false;
-	plan_set_free(&reconcile->have);
-	reconcile->n_ports = reconcile->n_reasons = 0;
-	for (size_t i = 0; i < n; i++) {
-		int ret =
-			dataplane_dump(reconcile->client, parts[i].kind, UINT32_MAX, parts[i].take,
-				       i == n - 1 ? last_done : part_done, reconcile);
-
-		if (ret == 0)
-			continue;
-		reconcile->busy = false;
-		retry_in(reconcile, 5);
-		return;
-	}
+	return reconcile_push(reconcile, plan, now, next, done, context);
 }
 
 bool reconcile_holds(const struct reconcile *reconcile, uint32_t tenant)
@@ -548,7 +289,7 @@ void reconcile_all(struct reconcile *reconcile)
 	if (reconcile->busy)
 		reconcile->again = true;
 	else if (reconcile->connected)
-		dump_start(reconcile);
+		reconcile_dump(reconcile);
 }
 
 static void retry_arrived(evutil_socket_t fd, short what, void *context)
@@ -556,94 +297,6 @@ static void retry_arrived(evutil_socket_t fd, short what, void *context)
 	struct reconcile *reconcile = context;
 
 	reconcile_all(reconcile);
-}
-
-/* -- leases -- */
-
-static uint64_t clock_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-struct grants {
-	struct reconcile *reconcile;
-	struct abi_sa_lease *records;
-	size_t n;
-	size_t next;
-};
-
-static long grants_fill(void *context, void *records, size_t room, uint16_t *type, uint32_t *count)
-{
-	struct grants *grants = context;
-	size_t n = room / sizeof(*grants->records);
-
-	if (n > grants->n - grants->next)
-		n = grants->n - grants->next;
-	memcpy(records, grants->records + grants->next, n * sizeof(*grants->records));
-	grants->next += n;
-	*type = ABI_SA_LEASE;
-	*count = (uint32_t)n;
-	return (long)(n * sizeof(*grants->records));
-}
-
-static void grants_done(void *context, int error, uint32_t index, const char *text)
-{
-	struct grants *grants = context;
-
-	/* An SA may have gone meanwhile, which makes the others wait: look what there is. */
-	if (error != 0 && error != -ENOTCONN)
-		reconcile_all(grants->reconcile);
-	free(grants->records);
-	free(grants);
-}
-
-static void grants_send(struct reconcile *reconcile, struct abi_sa_lease *records, size_t n)
-{
-	struct grants *grants = calloc(1, sizeof(*grants));
-	struct dataplane_transaction transaction = {
-		.generation = reconcile->installed == NULL ? 0 : reconcile->installed->generation,
-		.fill = grants_fill,
-		.done = grants_done,
-		.context = grants,
-	};
-
-	if (grants != NULL) {
-		grants->reconcile = reconcile;
-		grants->records = records;
-		grants->n = n;
-		if (dataplane_commit(reconcile->client, &transaction) == 0)
-			return;
-	}
-	free(records);
-	free(grants);
-}
-
-static void second_passed(evutil_socket_t fd, short what, void *context)
-{
-	struct reconcile *reconcile = context;
-	struct abi_sa_lease *records;
-	uint64_t now = clock_ns();
-	double seconds = (double)(now - reconcile->polled) / 1e9;
-	size_t n;
-	int ret;
-
-	reconcile->polled = now;
-	if (!reconcile->connected || reconcile->map == NULL || reconcile->busy)
-		return;
-	ret = leases_poll(&reconcile->leases, reconcile->map, seconds, &records, &n, used_up,
-			  reconcile);
-	if (ret < 0 && !reconcile->lease_trouble)
-		event_raise(reconcile, "lease", NULL, NULL,
-			    "leases can't be extended, the state can't be written: tunnels stop "
-			    "when their leases are used up");
-	if (ret == 0 && reconcile->lease_trouble)
-		event_raise(reconcile, "lease", NULL, NULL, "leases can be extended again");
-	reconcile->lease_trouble = ret < 0;
-	if (ret == 0 && n > 0)
-		grants_send(reconcile, records, n);
 }
 
 /* -- connection -- */
@@ -684,7 +337,7 @@ static void dataplane_up(void *context, const struct abi_hello_reply *hello, boo
 	reconcile->n_held = 0;
 	snprintf(line, sizeof(line), "kaido-dataplane %s is there, at generation %llu",
 		 hello->version, (unsigned long long)hello->generation);
-	event_raise(reconcile, "connected", NULL, NULL, line);
+	reconcile_event(reconcile, "connected", NULL, NULL, line);
 	reconcile->hooks.up(reconcile->hooks.context);
 	if (dataplane_counters(reconcile->client, counters_arrived, reconcile) < 0)
 		reconcile_all(reconcile);
@@ -702,7 +355,7 @@ static void dataplane_down(void *context, const char *why)
 	leases_lost(&reconcile->leases);
 	event_del(reconcile->retry);
 	snprintf(line, sizeof(line), "the dataplane is away: %s", why);
-	event_raise(reconcile, "lost", NULL, NULL, line);
+	reconcile_event(reconcile, "lost", NULL, NULL, line);
 }
 
 int reconcile_open(struct reconcile *reconcile, const char *path)
@@ -713,8 +366,9 @@ int reconcile_open(struct reconcile *reconcile, const char *path)
 	struct timeval second = { .tv_sec = 1 };
 
 	leases_open(&reconcile->leases, reconcile->store);
-	reconcile->polled = clock_ns();
-	reconcile->second = event_new(reconcile->base, -1, EV_PERSIST, second_passed, reconcile);
+	reconcile->polled = reconcile_clock_ns();
+	reconcile->second =
+		event_new(reconcile->base, -1, EV_PERSIST, reconcile_second_passed, reconcile);
 	reconcile->retry = evtimer_new(reconcile->base, retry_arrived, reconcile);
 	if (reconcile->second == NULL || reconcile->retry == NULL ||
 	    event_add(reconcile->second, &second) < 0)

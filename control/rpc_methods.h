@@ -30,14 +30,15 @@ void rpc_config_confirm(void *context, struct rpc_request *request);
 void rpc_config_get(void *context, struct rpc_request *request);
 void rpc_tenant_set(void *context, struct rpc_request *request);
 void rpc_tenant_delete(void *context, struct rpc_request *request);
+void rpc_underlay_set(void *context, struct rpc_request *request);
+void rpc_underlay_delete(void *context, struct rpc_request *request);
+/* rpc_objects.c */
 void rpc_attachment_set(void *context, struct rpc_request *request);
 void rpc_attachment_delete(void *context, struct rpc_request *request);
 void rpc_tunnel_set(void *context, struct rpc_request *request);
 void rpc_tunnel_delete(void *context, struct rpc_request *request);
 void rpc_route_set(void *context, struct rpc_request *request);
 void rpc_route_delete(void *context, struct rpc_request *request);
-void rpc_underlay_set(void *context, struct rpc_request *request);
-void rpc_underlay_delete(void *context, struct rpc_request *request);
 void rpc_sa_add(void *context, struct rpc_request *request);
 void rpc_sa_delete(void *context, struct rpc_request *request);
 /* rpc_lists.c */

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,14 +55,18 @@ static inline int bed_setup(void **state)
 	return 0;
 }
 
+static inline int bed_remove(const char *path, const struct stat *status, int type,
+			     struct FTW *walk)
+{
+	return remove(path);
+}
+
 static inline int bed_teardown(void **state)
 {
 	struct bed *bed = *state;
-	char command[128];
 
 	bed_close(bed);
-	snprintf(command, sizeof(command), "rm -r %s", bed->folder);
-	if (system(command) != 0)
+	if (nftw(bed->folder, bed_remove, 8, FTW_DEPTH | FTW_PHYS) != 0)
 		return -1;
 	free(bed);
 	return 0;
