@@ -89,7 +89,8 @@ static int process_tables(struct process *p)
 
 	if (getrandom(&gw->boot, sizeof(gw->boot), 0) != sizeof(gw->boot))
 		return -EIO;
-	err = aead_engine_create(o->aead, o->isa, o->size.max_sas, &gw->aead);
+	/* A transaction that replaces all SAs holds the old keys until it is over. */
+	err = aead_engine_create(o->aead, o->isa, 2 * o->size.max_sas, &gw->aead);
 	if (err != 0) {
 		log_error("no AES-GCM: %s",
 			  err == -EBADMSG ? "the known-answer test failed; do not use this machine"

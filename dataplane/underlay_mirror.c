@@ -8,6 +8,7 @@
 #include "log.h"
 #include "neighbour.h"
 #include "reclaim.h"
+#include "route_record.h"
 #include "underlay.h"
 #include "vrf.h"
 
@@ -35,6 +36,19 @@ static void mirror_put(struct gateway *gw, uint32_t value, enum ip_family family
 	reclaim_defer(gw->tables->reclaim, put_deferred, gw->neighbours, route_index(value), 0);
 }
 
+/* What the control plane set is not the host's to replace or to take away. */
+static bool prefix_is_set(const struct gateway *gw, enum ip_family family, struct ip_addr prefix,
+			  uint8_t len)
+{
+	const struct tables *t = gw->tables;
+	uint32_t now = route_get(t->routes, &t->vrf[VRF_UNDERLAY], family, prefix, len);
+	struct abi_route record;
+
+	if (route_kind(now) == ROUTE_KIND_LOCAL || route_kind(now) == ROUTE_KIND_ONLINK)
+		return gw->attachment[route_index(now)].record.netdev[0] == '\0';
+	return route_record(gw, VRF_UNDERLAY, family, prefix, len, now, &record);
+}
+
 static void mirror_set(struct gateway *gw, enum ip_family family, struct ip_addr prefix,
 		       uint8_t len, uint32_t value)
 {
@@ -42,13 +56,19 @@ static void mirror_set(struct gateway *gw, enum ip_family family, struct ip_addr
 	uint32_t old = ROUTE_NONE;
 	int err;
 
+	if (prefix_is_set(gw, family, prefix, len)) {
+		if (value != ROUTE_NONE)
+			log_warn("underlay: a route of the host has the prefix of one that was "
+				 "set, which stays");
+		mirror_put(gw, value, family, prefix, len);
+		return;
+	}
 	if (value == ROUTE_NONE)
 		err = route_delete(t->routes, &t->vrf[VRF_UNDERLAY], family, prefix, len, &old);
 	else
 		err = route_set(t->routes, &t->vrf[VRF_UNDERLAY], family, prefix, len, value, &old);
-	if (err == 0)
-		mirror_put(gw, old, family, prefix, len);
-	else if (value != ROUTE_NONE)
+	mirror_put(gw, err == 0 ? old : value, family, prefix, len);
+	if (err != 0 && value != ROUTE_NONE)
 		log_error("underlay: a route of the host can't be taken over: %s; raise "
 			  "--route-memory",
 			  strerror(-err));
