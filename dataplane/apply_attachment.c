@@ -66,7 +66,8 @@ static void entry_store(struct gateway *gw, const struct abi_attachment *record)
 
 	static_assert(offsetof(struct attachment, mtu) == 8, "the place is the first word");
 	memcpy(&place, &next, sizeof(place));
-	__atomic_store_n((uint64_t *)entry, place, __ATOMIC_RELEASE);
+	if (memcmp(entry, &place, sizeof(place)) != 0)
+		__atomic_store_n((uint64_t *)entry, place, __ATOMIC_RELEASE);
 	__atomic_store_n(&entry->mtu, mtu_of(gw, record), __ATOMIC_RELAXED);
 	/* What ICMP errors are sent from: a torn read would only spoil one of them. */
 	memset(entry->ipv4, 0, sizeof(entry->ipv4));

@@ -570,7 +570,7 @@ static void reader_seal(struct reader *r, uint32_t tunnel)
 	op.len = 16;
 	op.tag = packet + 80;
 	aead_encrypt(r->gw->aead, &op, 1);
-	r->sealed++;
+	__atomic_fetch_add(&r->sealed, 1, __ATOMIC_RELAXED);
 }
 
 static void reader_open(struct reader *r, uint32_t spi)
@@ -591,7 +591,7 @@ static void reader_open(struct reader *r, uint32_t spi)
 	replay_unlock(sa->replay);
 	if (aead_decrypt(r->gw->aead, &op, 1) != 1)
 		r->strangers++;
-	r->opened++;
+	__atomic_fetch_add(&r->opened, 1, __ATOMIC_RELAXED);
 }
 
 static void reader_route(struct reader *r, uint32_t tenant, const char *to)
@@ -614,7 +614,7 @@ static void reader_route(struct reader *r, uint32_t tenant, const char *to)
 	default:
 		return;
 	}
-	r->routes++;
+	__atomic_fetch_add(&r->routes, 1, __ATOMIC_RELAXED);
 }
 
 static void *reader_run(void *arg)
