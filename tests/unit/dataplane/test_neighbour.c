@@ -195,6 +195,177 @@ static void test_override(void **state)
 	house_destroy(h);
 }
 
+/* Nobody answers: three questions, then what waits is dropped, and no more is asked for a while. */
+static void test_failure_and_hold(void **state)
+{
+	struct house *h = house_create();
+
+	neighbour_wait(h->gw->neighbours, house_packet(h, 1, "10.0.0.9", onlink(1)));
+	house_wait(h, 4500);
+	assert_int_equal(house_sent_free(h), 3);
+	assert_int_equal(house_drops(h, 1, DROP_neighbour_failed), 1);
+	neighbour_wait(h->gw->neighbours, house_packet(h, 1, "10.0.0.9", onlink(1)));
+	assert_int_equal(house_drops(h, 1, DROP_neighbour_failed), 2);
+	assert_int_equal(house_sent_free(h), 0);
+	house_wait(h, 6000); /* the hold is over, nobody wants it: it is forgotten */
+	assert_int_equal(house_sent_free(h), 0);
+	neighbour_wait(h->gw->neighbours, house_packet(h, 1, "10.0.0.9", onlink(1)));
+	assert_int_equal(house_sent_free(h), 1);
+	answer(h, 1, "10.0.0.9", mac_a);
+	assert_int_equal(house_sent_free(h), 1);
+	assert_int_equal(route_kind(house_route(h, 1, "10.0.0.9")), ROUTE_KIND_ADJACENCY);
+	house_destroy(h);
+}
+
+/* One that answers once and then no more is asked by unicast, stays in use meanwhile, and goes. */
+static void test_ageing(void **state)
+{
+	struct house *h = house_create();
+	struct rte_mbuf *question;
+
+	ask(h, 1, "10.0.0.9", mac_a, "10.0.0.1");
+	house_sent_free(h);
+	house_wait(h, 59000);
+	assert_int_equal(house_sent_free(h), 0);
+	house_wait(h, 1500);
+	question = house_sent(h);
+	assert_non_null(question);
+	assert_memory_equal(rte_pktmbuf_mtod(question, void *), mac_a, 6);
+	rte_pktmbuf_free(question);
+	assert_int_equal(route_kind(house_route(h, 1, "10.0.0.9")), ROUTE_KIND_ADJACENCY);
+	answer(h, 1, "10.0.0.9", mac_a); /* for another while */
+	house_wait(h, 59000);
+	assert_int_equal(house_sent_free(h), 0);
+	house_wait(h, 5500);
+	assert_int_equal(house_sent_free(h), 3);
+	assert_int_equal(house_route(h, 1, "10.0.0.9"), onlink(1));
+	house_destroy(h);
+}
+
+static void test_permanent(void **state)
+{
+	struct abi_neighbour record = make_neighbour(1, "10.0.0.9", 7);
+	struct house *h = house_create();
+	const struct adjacency *a;
+
+	house_set(h, ABI_NEIGHBOUR_SET, &record);
+	a = &h->gw->tables->adjacency[route_index(house_route(h, 1, "10.0.0.9"))];
+	house_wait(h, 200000);
+	ask(h, 1, "10.0.0.9", mac_a, "10.0.0.1"); /* may ask, not change */
+	answer(h, 1, "10.0.0.9", mac_b);
+	assert_int_equal(house_sent_free(h), 1);
+	assert_memory_equal(a->header, record.mac, 6);
+	assert_int_equal(a->state, ADJACENCY_COMPLETE);
+	house_set(h, ABI_NEIGHBOUR_DELETE, &record);
+	assert_int_equal(house_route(h, 1, "10.0.0.9"), onlink(1));
+	house_destroy(h);
+}
+
+/* An attachment that goes takes its neighbours and what waits for them along. */
+static void test_flush(void **state)
+{
+	struct house *h = house_create();
+
+	ask(h, 1, "10.0.0.9", mac_a, "10.0.0.1");
+	ask(h, 3, "10.0.0.9", mac_a, "10.0.0.1");
+	for (uint32_t i = 0; i < 3; i++)
+		neighbour_wait(h->gw->neighbours, house_packet(h, 1, "10.0.0.8", onlink(1)));
+	house_sent_free(h);
+	house_delete(h, ABI_ATTACHMENT_DELETE, 1);
+	assert_int_equal(house_drops(h, 1, DROP_detached), 3);
+	assert_int_equal(house_route(h, 1, "10.0.0.9"), ROUTE_NONE);
+	assert_int_equal(route_kind(house_route(h, 2, "10.0.0.9")), ROUTE_KIND_ADJACENCY);
+	house_wait(h, 10000);
+	assert_int_equal(house_sent_free(h), 0);
+	house_destroy(h);
+}
+
+/* A gateway that routes go by is asked for again and again, and kept until the last one goes. */
+static void test_gateway_references(void **state)
+{
+	struct house *h = house_create();
+	struct abi_route r[2] = { make_route_gateway(1, "172.16.0.0/16", 1, "10.0.0.254"),
+				  make_route_gateway(1, "172.17.0.0/16", 1, "10.0.0.254") };
+	uint32_t value;
+
+	for (int i = 0; i < 2; i++)
+		house_set(h, ABI_ROUTE_SET, &r[i]);
+	value = house_route(h, 1, "172.16.0.1");
+	assert_int_equal(route_kind(value), ROUTE_KIND_ADJACENCY);
+	assert_int_equal(house_route(h, 1, "172.17.0.1"), value);
+	house_wait(h, 20000);
+	assert_in_range(house_sent_free(h), 6, 12);
+	assert_int_equal(house_route(h, 1, "172.16.0.1"), value);
+	answer(h, 1, "10.0.0.254", mac_a);
+	assert_int_equal(h->gw->tables->adjacency[route_index(value)].state, ADJACENCY_COMPLETE);
+	neighbour_wait(h->gw->neighbours, house_packet(h, 1, "172.16.0.1", value));
+	assert_int_equal(house_sent_free(h), 1);
+	house_set(h, ABI_ROUTE_DELETE, &r[0]);
+	house_wait(h, 70000);
+	assert_true(house_sent_free(h) >= 3); /* it no longer answers, and is wanted still */
+	assert_int_equal(house_route(h, 1, "172.17.0.1"), value);
+	house_set(h, ABI_ROUTE_DELETE, &r[1]);
+	house_wait(h, 20000);
+	house_sent_free(h);
+	assert_int_equal(h->gw->tables->adjacency[route_index(value)].state, ADJACENCY_FREE);
+	house_destroy(h);
+}
+
+/* A scan of a network: so many unknown neighbours and no more, and they are forgotten again. */
+static void test_scan(void **state)
+{
+	struct house *h = house_create();
+	uint32_t asked;
+	char to[32];
+
+	for (uint32_t i = 2; i < 255; i++) {
+		snprintf(to, sizeof(to), "10.0.0.%u", i);
+		neighbour_wait(h->gw->neighbours, house_packet(h, 1, to, onlink(1)));
+	}
+	asked = house_sent_free(h);
+	assert_int_equal(asked, 256 / 8 + 16);
+	assert_int_equal(house_drops(h, 1, DROP_neighbour_wait), 253 - asked);
+	house_wait(h, 20000);
+	assert_int_equal(house_sent_free(h), 2 * asked);
+	assert_int_equal(house_drops(h, 1, DROP_neighbour_failed), asked);
+	neighbour_wait(h->gw->neighbours, house_packet(h, 1, "10.0.0.77", onlink(1)));
+	assert_int_equal(house_sent_free(h), 1);
+	house_destroy(h);
+}
+
+/* What goes out on a VLAN: tagged, padded to the least frame, from the address in that network. */
+static void test_vlan_frames(void **state)
+{
+	struct house *h = house_create();
+	const struct adjacency *a;
+	struct rte_mbuf *m;
+	uint8_t l3[20] = { 0 }, room[64];
+	struct packet *p;
+
+	neighbour_wait(h->gw->neighbours, house_packet(h, 1, "10.0.20.9", onlink(2)));
+	m = house_sent(h);
+	assert_non_null(m);
+	assert_int_equal(m->data_len, 60);
+	assert_memory_equal(rte_pktmbuf_mtod(m, void *),
+			    "\xff\xff\xff\xff\xff\xff\x02\0\0\0\x01\0\x81\0\0\x14\x08\x06", 18);
+	assert_memory_equal(rte_pktmbuf_mtod_offset(m, void *, 18 + 14), "\x0a\0\x14\x01", 4);
+	assert_memory_equal(rte_pktmbuf_mtod_offset(m, void *, 18 + 24), "\x0a\0\x14\x09", 4);
+	p = mbuf_packet(m);
+	assert_int_equal(p->route, HANDOFF_FRAME);
+	assert_int_equal(p->tenant, 1);
+	assert_int_equal(p->attachment, 2);
+	assert_int_equal(p->flags, PACKET_ORIGINATED);
+	rte_pktmbuf_free(m);
+
+	answer(h, 2, "10.0.20.9", mac_a);
+	assert_int_equal(house_sent_free(h), 1);
+	a = &h->gw->tables->adjacency[route_index(house_route(h, 1, "10.0.20.9"))];
+	memcpy(room + 18, l3, sizeof(l3));
+	assert_int_equal(adjacency_write(a, room + 18, 0x0008), 18);
+	assert_memory_equal(room, "\x02\0\0\0\0\xaa\x02\0\0\0\x01\0\x81\0\0\x14\x08\0", 18);
+	house_destroy(h);
+}
+
 static int setup(void **state)
 {
 	testbed_eal();
@@ -207,6 +378,10 @@ int main(void)
 		cmocka_unit_test(test_attachment_reused),   cmocka_unit_test(test_adjacency_reused),
 		cmocka_unit_test(test_learnt_on_link_only), cmocka_unit_test(test_learnt_share),
 		cmocka_unit_test(test_waiting_bounded),     cmocka_unit_test(test_override),
+		cmocka_unit_test(test_failure_and_hold),    cmocka_unit_test(test_ageing),
+		cmocka_unit_test(test_permanent),           cmocka_unit_test(test_flush),
+		cmocka_unit_test(test_gateway_references),  cmocka_unit_test(test_scan),
+		cmocka_unit_test(test_vlan_frames),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
