@@ -202,6 +202,9 @@ static void graph_describe(struct arguments *arguments, const char *file, time_t
 		curve_draw(arguments, &curves[i]);
 		curve_table(arguments, &curves[i]);
 	}
+	argument_add(arguments,
+		     "COMMENT:in\\: from other sites   out\\: to them   inner\\: as sent   "
+		     "outer\\: encrypted, on the Internet\\l");
 	argument_add(arguments, "HRULE:0#000000");
 }
 
