@@ -85,7 +85,7 @@ static uint32_t error_attachment(const struct worker *w, const struct packet *p)
 	return route_kind(p->route) == ROUTE_KIND_ONLINK ? route_index(p->route) : 0;
 }
 
-static uint32_t error_mtu(const struct worker *w, const struct packet *p)
+uint32_t packet_mtu(const struct worker *w, const struct packet *p)
 {
 	if (p->tunnel != 0 && p->walk == ABI_TRACE_OUTBOUND)
 		return __atomic_load_n(&p->sa->out.inner_mtu, __ATOMIC_RELAXED);
@@ -109,7 +109,7 @@ static void error_ipv4(const struct worker *w, struct packet *p, const uint8_t *
 	icmp[0] = too_big ? ICMP_UNREACHABLE : ICMP_TIME_EXCEEDED;
 	icmp[1] = too_big ? ICMP_FRAGMENTATION_NEEDED : 0;
 	if (too_big)
-		store_be16(icmp + 6, (uint16_t)error_mtu(w, p));
+		store_be16(icmp + 6, (uint16_t)packet_mtu(w, p));
 	store16(icmp + 2, (uint16_t)~checksum_fold(checksum_sum(icmp, ICMP_LEN + quote, 0)));
 	p->l3 = ip;
 	p->length = (uint16_t)(IPV4_HEADER_MIN + ICMP_LEN + quote);
@@ -130,7 +130,7 @@ static void error_ipv6(const struct worker *w, struct packet *p, const uint8_t *
 	store64(icmp, 0);
 	icmp[0] = too_big ? ICMPV6_TOO_BIG : ICMPV6_TIME_EXCEEDED;
 	if (too_big)
-		store32(icmp + 4, __builtin_bswap32(error_mtu(w, p)));
+		store32(icmp + 4, __builtin_bswap32(packet_mtu(w, p)));
 	store16(icmp + 2, (uint16_t)~checksum_fold(
 				  checksum_sum(icmp, len,
 					       checksum_sum(ip + 8, 32, __builtin_bswap32(len)) +

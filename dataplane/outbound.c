@@ -43,6 +43,10 @@ static void outbound_sa(struct worker *w, struct packet_list *list)
 		struct packet *p = list->p[i];
 		enum drop_reason reason = p->sa_id != 0 ? outbound_check(p) : DROP_no_sa;
 
+		if (unlikely(reason == DROP_too_big)) {
+			packet_oversize(w, p);
+			continue;
+		}
 		if (unlikely(reason != DROP_NONE)) {
 			packet_drop(w, p, reason);
 			continue;

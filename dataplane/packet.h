@@ -22,6 +22,7 @@ enum packet_flags {
 	PACKET_ORIGINATED = 1u << 0, /* made or turned round here: counts as originated, not out */
 	PACKET_NO_COUNT = 1u << 1,   /* a frame of the host's: only the port counts it */
 	PACKET_UDP = 1u << 2,        /* ESP that came in UDP */
+	PACKET_FRAGMENT = 1u << 3,   /* was cut here, and isn't cut again */
 };
 
 struct packet {

@@ -39,7 +39,7 @@ void adjacent_burst(struct worker *w)
 		uint8_t state = __atomic_load_n(&a->state, __ATOMIC_ACQUIRE);
 
 		if (unlikely(p->length > a->mtu)) {
-			packet_drop(w, p, DROP_too_big);
+			packet_oversize(w, p);
 		} else if (likely(state == ADJACENCY_COMPLETE)) {
 			p->attachment = a->attachment;
 			packet_to_mbuf(p, adjacency_write(a, p->l3,

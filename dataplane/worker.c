@@ -30,7 +30,7 @@ void worker_stage(struct worker *w, enum counters_stage stage, uint32_t packets)
 	w->stage_start = now;
 }
 
-static void worker_send(struct worker *w)
+void worker_send(struct worker *w)
 {
 	if (w->encap.n != 0)
 		outbound_burst(w);
@@ -58,7 +58,7 @@ void worker_walk(struct worker *w, uint8_t port, struct rte_mbuf **mbufs, uint32
 	}
 }
 
-void worker_finish(struct worker *w)
+static void worker_flush(struct worker *w)
 {
 	uint32_t dropped;
 
@@ -69,6 +69,15 @@ void worker_finish(struct worker *w)
 	dropped = w->dropped.n;
 	drop_burst(w);
 	worker_stage(w, STAGE_OTHER, dropped);
+}
+
+void worker_finish(struct worker *w)
+{
+	worker_flush(w);
+	while (unlikely(fragment_next(w))) {
+		worker_send(w);
+		worker_flush(w);
+	}
 }
 
 uint32_t worker_inbox(struct worker *w)

@@ -60,9 +60,11 @@ struct worker {
 	struct packet_list adjacent; /* a next hop is known */
 	struct packet_list local;    /* to our own addresses */
 	struct packet_list host;     /* for the main lcore: ARP, ND, unresolved next hops, punts */
+	struct packet_list oversize; /* to be cut; see fragment.c */
 	struct packet_list dropped;
 	uint32_t out_ports; /* bit set of ports with something in `out` */
 	struct packet packet[BURST_MAX] __attribute__((aligned(64)));
+	struct packet fragment[BURST_MAX];
 	struct aead_op op[BURST_MAX] __attribute__((aligned(64)));
 	struct route_query query[BURST_MAX];
 	struct packet_list out[PORTS_MAX];
@@ -87,9 +89,19 @@ void local_burst(struct worker *w);
 void outbound_burst(struct worker *w);
 void adjacent_burst(struct worker *w);
 void icmp_error_burst(struct worker *w);
+/* Cuts one packet and leaves its pieces for worker_send(); false: there is none to cut. */
+bool fragment_next(struct worker *w);
 void tx_burst(struct worker *w);
 void host_burst(struct worker *w);
 void drop_burst(struct worker *w);
+
+/* From the tunnels' and next hops' lists to `out`. */
+void worker_send(struct worker *w);
+
+/* What p, which is too big, would have to fit: its tunnel or its next hop's link. */
+uint32_t packet_mtu(const struct worker *w, const struct packet *p);
+/* May it be cut? */
+bool fragment_allowed(const struct packet *p);
 
 /* Counts one drop in a writer's rows; p->reason says why. */
 void drop_count(struct stats_writer *stats, const struct packet *p);
@@ -98,6 +110,15 @@ static inline void packet_drop(struct worker *w, struct packet *p, enum drop_rea
 {
 	p->reason = (uint8_t)reason;
 	packet_push(&w->dropped, p);
+}
+
+/* Too big for where it goes: to be cut where that is allowed, else dropped. */
+static inline void packet_oversize(struct worker *w, struct packet *p)
+{
+	if (fragment_allowed(p))
+		packet_push(&w->oversize, p);
+	else
+		packet_drop(w, p, DROP_too_big);
 }
 
 static inline void packet_out(struct worker *w, struct packet *p, uint16_t port)

@@ -12,7 +12,7 @@
  * Reading: 64-bit loads (relaxed atomics). No lock; a sum may be a burst behind.
  *
  * Conservation, per tenant, once packets in flight have left:
- *     in_packets = out_packets + local_packets + sum of the tenant's drops
+ *     in_packets + fragments = out_packets + local_packets + sum of the tenant's drops
  * `local` are packets that ended in the gateway (ARP, ND, ICMP to its own addresses). What the
  * gateway itself sends (replies, resolutions, ICMP errors) counts in originated_packets, and in
  * neither in nor out.
@@ -115,7 +115,8 @@ struct counters_tenant {
 	uint64_t out_bytes;
 	uint64_t local_packets;
 	uint64_t originated_packets;
-	uint64_t reserved[2];
+	uint64_t fragments; /* pieces beyond the first that packets were cut into */
+	uint64_t reserved;
 };
 static_assert(sizeof(struct counters_tenant) == 64, "counters_tenant is one cache line");
 

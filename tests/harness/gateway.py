@@ -217,5 +217,5 @@ class Gateway:
     def in_flight(self, number):
         """in - out - local - drops of a tenant: 0 once all its packets have left."""
         row = self.tenant(number)
-        return (row["in_packets"] - row["out_packets"] - row["local_packets"]
+        return (row["in_packets"] + row["fragments"] - row["out_packets"] - row["local_packets"]
                 - sum(self.tenant_drops(number).values()))

@@ -213,6 +213,122 @@ static void test_mss_malformed(void **state)
 	}
 }
 
+/* Puts fragments together again, in the order given; returns the packet's length. */
+static uint32_t reassemble(struct rte_mbuf **mbufs, uint32_t n, uint8_t *packet)
+{
+	uint32_t total = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		const uint8_t *l3 = rte_pktmbuf_mtod_offset(mbufs[i], const uint8_t *, 14);
+		uint32_t header = (l3[0] & 0xfu) * 4, place = load_be16(l3 + 6);
+		uint16_t length = 0;
+
+		assert_int_equal(
+			ip_header_check(l3, mbufs[i]->data_len - 14u, IP_V4, false, &length),
+			DROP_NONE);
+		assert_int_equal((place & 0x1fff) * 8, total);
+		assert_int_equal(!!(place & 0x2000), i + 1 < n);
+		memcpy(packet + header + total, l3 + header, length - header);
+		if (i == 0)
+			memcpy(packet, l3, header);
+		total += length - header;
+		rte_pktmbuf_free(mbufs[i]);
+	}
+	return total;
+}
+
+/* A packet that may be cut goes through the tunnel in pieces, each sealed on its own. */
+static void fragments_case(uint32_t flags, uint16_t length, uint32_t pieces)
+{
+	struct testbed *bed = testbed_create(flags, 16, 64);
+	struct rte_mbuf *out[BURST_MAX], *inner[BURST_MAX], *one;
+	uint8_t frame[2048], packet[2048], esp[2048];
+	uint32_t len = testbed_frame(frame, IP_V4, length, true), n = 0;
+
+	bed->tables->sa[1].out.inner_mtu = 600;
+	one = testbed_mbuf(bed, frame, len);
+	worker_walk(bed->worker, BED_PORT_TENANT, &one, 1);
+	assert_int_equal(bed->worker->oversize.n, 1);
+	testbed_fragments(bed, BED_PORT_UNDERLAY, out, &n);
+	assert_int_equal(n, pieces);
+	testbed_conserved(bed, 1, n);
+	assert_int_equal(bed->worker->stats.tenant[1].fragments, pieces - 1);
+	routes_swap(bed);
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t esp_len = out[i]->data_len;
+
+		memcpy(esp, rte_pktmbuf_mtod(out[i], void *), esp_len);
+		memcpy(esp, "\x02\0\0\0\0\x20", 6);
+		rte_pktmbuf_free(out[i]);
+		testbed_walk(bed, BED_PORT_UNDERLAY, esp, esp_len);
+		assert_int_equal(testbed_out(bed, BED_PORT_TENANT, &inner[i]), 1);
+		assert_true(inner[i]->data_len - 14 <= 600);
+	}
+	assert_int_equal(reassemble(inner, n, packet), length - 20);
+	assert_memory_equal(packet + 20, frame + 34, length - 20u);
+	testbed_destroy(bed);
+}
+
+static void test_fragments(void **state)
+{
+	fragments_case(0, 601, 2);
+	fragments_case(SA_UDP | SA_ESN, 1172, 2); /* 576 + 576 behind two headers */
+	fragments_case(SA_OUTER_V6, 1173, 3);
+	fragments_case(0, 1500, 3);
+}
+
+/* With options: all of them in the first piece, only the copied ones in the others. */
+static void test_fragment_options(void **state)
+{
+	struct testbed *bed = testbed_create(0, 16, 64);
+	struct rte_mbuf *out[BURST_MAX], *one;
+	uint8_t frame[2048], options[8] = { 7, 3, 4, 0x88, 4, 1, 2, 0 };
+	uint8_t thinned[8] = { 1, 1, 1, 0x88, 4, 1, 2, 0 };
+	uint32_t len = testbed_frame(frame, IP_V4, 1000, true), n = 0;
+	uint8_t *l3 = frame + 14;
+
+	/* To the attachment's side this time, where the pieces can be read. */
+	bed->tables->adjacency[BED_ADJ_TENANT].mtu = 600;
+	l3[0] = 0x47;
+	l3[17] = 0;
+	memcpy(l3 + 20, options, 8);
+	store16(l3 + 10, 0);
+	store16(l3 + 10, (uint16_t)~checksum_fold(ipv4_checksum_sum(l3, 28)));
+	one = testbed_mbuf(bed, frame, len);
+	worker_walk(bed->worker, BED_PORT_TENANT, &one, 1);
+	testbed_fragments(bed, BED_PORT_TENANT, out, &n);
+	assert_int_equal(n, 2);
+	assert_memory_equal(rte_pktmbuf_mtod_offset(out[0], uint8_t *, 34), options, 8);
+	assert_memory_equal(rte_pktmbuf_mtod_offset(out[1], uint8_t *, 34), thinned, 8);
+	assert_int_equal(reassemble(out, 2, frame), 972);
+	testbed_conserved(bed, 1, 2);
+	testbed_destroy(bed);
+}
+
+/* Cut once already: the pieces keep their place in the whole. */
+static void test_fragment_of_fragment(void **state)
+{
+	struct testbed *bed = testbed_create(0, 16, 64);
+	struct rte_mbuf *out[BURST_MAX], *one;
+	uint8_t frame[2048];
+	uint32_t len = testbed_frame(frame, IP_V4, 1020, true), n = 0;
+
+	bed->tables->adjacency[BED_ADJ_TENANT].mtu = 600;
+	frame[14 + 17] = 0;
+	store_be16(frame + 14 + 6, 0x2000 | 100);
+	set_class(frame + 14, IP_V4, 0);
+	one = testbed_mbuf(bed, frame, len);
+	worker_walk(bed->worker, BED_PORT_TENANT, &one, 1);
+	testbed_fragments(bed, BED_PORT_TENANT, out, &n);
+	assert_int_equal(n, 2);
+	assert_int_equal(load_be16(rte_pktmbuf_mtod_offset(out[0], uint8_t *, 20)), 0x2000 | 100);
+	assert_int_equal(load_be16(rte_pktmbuf_mtod_offset(out[1], uint8_t *, 20)),
+			 0x2000 | (100 + 576 / 8));
+	rte_pktmbuf_free(out[0]);
+	rte_pktmbuf_free(out[1]);
+	testbed_destroy(bed);
+}
+
 static int setup(void **state)
 {
 	testbed_eal();
@@ -226,6 +342,9 @@ int main(void)
 		cmocka_unit_test(test_mss),
 		cmocka_unit_test(test_mss_inbound),
 		cmocka_unit_test(test_mss_malformed),
+		cmocka_unit_test(test_fragments),
+		cmocka_unit_test(test_fragment_options),
+		cmocka_unit_test(test_fragment_of_fragment),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

@@ -39,6 +39,8 @@ struct rte_mbuf *testbed_mbuf(struct testbed *bed, const void *frame, uint32_t l
 void testbed_walk(struct testbed *bed, uint8_t port, const void *frame, uint32_t len);
 /* What left on a port, in order; drops are counted and freed, `out` is emptied by the caller. */
 uint32_t testbed_out(struct testbed *bed, uint8_t port, struct rte_mbuf **mbufs);
+/* Cuts what was too big and collects the pieces that leave on a port. */
+void testbed_fragments(struct testbed *bed, uint8_t port, struct rte_mbuf **mbufs, uint32_t *n);
 /* An Ethernet frame with an IP packet of `length` bytes from host x.x.x.10 to `to`. */
 uint32_t testbed_frame(uint8_t *frame, enum ip_family family, uint16_t length, bool from_tenant);
 
