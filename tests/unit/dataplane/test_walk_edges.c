@@ -245,6 +245,41 @@ static void test_vlans(void **state)
 	}
 }
 
+/* UDP over IPv6 has a checksum (RFC 8200 section 8.1), over IPv4 none (RFC 3948 section 2.1). */
+static void test_udp_checksum(void **state)
+{
+	for (uint32_t v6 = 0; v6 <= SA_OUTER_V6; v6 += SA_OUTER_V6) {
+		struct testbed *bed = testbed_create(SA_UDP | v6, 16, 64);
+		struct rte_mbuf *out[BURST_MAX];
+		uint8_t frame[2048];
+
+		for (uint16_t length = 60; length < 200; length++) {
+			const uint8_t *ip, *udp;
+			uint32_t len;
+
+			testbed_walk(bed, BED_PORT_TENANT, frame,
+				     testbed_frame(frame, IP_V4, length, true));
+			assert_int_equal(testbed_out(bed, BED_PORT_UNDERLAY, out), 1);
+			ip = rte_pktmbuf_mtod_offset(out[0], uint8_t *, 14);
+			udp = ip + (v6 ? 40 : 20);
+			len = out[0]->data_len - 14u - (v6 ? 40 : 20);
+			assert_int_equal(load_be16(udp + 4), len);
+			if (v6) {
+				uint64_t sum = checksum_sum(ip + 8, 32, __builtin_bswap32(len)) +
+					       (17u << 24);
+
+				assert_int_not_equal(load16(udp + 6), 0);
+				assert_int_equal(checksum_fold(checksum_sum(udp, len, sum)),
+						 0xffff);
+			} else {
+				assert_int_equal(load16(udp + 6), 0);
+			}
+			rte_pktmbuf_free(out[0]);
+		}
+		testbed_destroy(bed);
+	}
+}
+
 static int setup(void **state)
 {
 	testbed_eal();
@@ -259,6 +294,7 @@ int main(void)
 		cmocka_unit_test(test_no_error_about_encrypted),
 		cmocka_unit_test(test_flood_leaves_room),
 		cmocka_unit_test(test_vlans),
+		cmocka_unit_test(test_udp_checksum),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
