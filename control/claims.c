@@ -49,7 +49,9 @@ static void key_make(enum claim_kind kind, const void *key, size_t size, uint8_t
 {
 	memset(out, 0, KEY_LEN);
 	out[0] = (uint8_t)kind;
-	if (size < KEY_LEN - 1) {
+	if (kind == CLAIM_KEY) { /* a digest already */
+		memcpy(out + 1, key, KEY_LEN - 1);
+	} else if (size < KEY_LEN - 1) {
 		out[1] = (uint8_t)size; /* short keys as they are */
 		memcpy(out + 2, key, size);
 	} else {

@@ -9,14 +9,24 @@
 #include "claims.h"
 
 struct check {
-	struct config_reader *reader;
+	struct config_reader *reader; /* NULL: nothing is told */
 	struct claims *claims;
+	const struct claims *wanted; /* not NULL: what nobody else wants need not be remembered */
 };
 
 struct port_vlan {
 	char port[ABI_NAME_LEN];
 	uint16_t vlan;
 };
+
+static const struct claim_holder *check_take(struct check *check, enum claim_kind kind,
+					     const void *key, size_t size,
+					     const struct claim_holder *holder)
+{
+	if (check->wanted != NULL && claims_find(check->wanted, kind, key, size) == NULL)
+		return NULL;
+	return claims_take(check->claims, kind, key, size, holder);
+}
 
 static void attachment_claim(struct check *check, const struct attachment *attachment,
 			     const struct claim_holder *holder)
@@ -27,7 +37,7 @@ static void attachment_claim(struct check *check, const struct attachment *attac
 	if (attachment->port[0] == '\0')
 		return;
 	memcpy(key.port, attachment->port, sizeof(key.port));
-	other = claims_take(check->claims, CLAIM_PORT, &key, sizeof(key), holder);
+	other = check_take(check, CLAIM_PORT, &key, sizeof(key), holder);
 	if (other != NULL && check->reader != NULL)
 		reader_error_of(
 			check->reader, "vlan",
@@ -46,7 +56,7 @@ static void sa_claim(struct check *check, const struct sa *sa, const struct clai
 	const struct claim_holder *other;
 
 	if (sa->direction == ABI_SA_IN && sa->spi != 0) {
-		other = claims_take(check->claims, CLAIM_SPI, &sa->spi, sizeof(sa->spi), holder);
+		other = check_take(check, CLAIM_SPI, &sa->spi, sizeof(sa->spi), holder);
 		if (other != NULL && check->reader != NULL)
 			reader_error_of(check->reader, "spi",
 					"inbound SPI 0x%x already belongs to tunnel '%s' of tenant "
@@ -55,7 +65,7 @@ static void sa_claim(struct check *check, const struct sa *sa, const struct clai
 	}
 	if (memcmp(sa->digest, none, sizeof(none)) == 0)
 		return;
-	other = claims_take(check->claims, CLAIM_KEY, sa->digest, sizeof(sa->digest), holder);
+	other = check_take(check, CLAIM_KEY, sa->digest, sizeof(sa->digest), holder);
 	if (other != NULL && check->reader != NULL &&
 	    (sa->direction == ABI_SA_OUT || other->outbound))
 		reader_error_of(
@@ -143,8 +153,8 @@ static void underlay_claim(struct check *check, const struct attachment *underla
 					"is not on the link of any address of '%s'",
 					underlay->name);
 		if (route->prefix.family != 0 &&
-		    claims_take(check->claims, CLAIM_PREFIX, &route->prefix, sizeof(route->prefix),
-				&holder) != NULL &&
+		    check_take(check, CLAIM_PREFIX, &route->prefix, sizeof(route->prefix),
+			       &holder) != NULL &&
 		    check->reader != NULL)
 			reader_error_of(check->reader, "prefix",
 					"stands twice in the underlay: remove one");
@@ -197,19 +207,40 @@ static void config_names_check(struct config_reader *reader, const struct config
 	}
 }
 
+static void config_claim(struct check *check, const struct config *config)
+{
+	size_t mark;
+
+	for (size_t i = 0; i < config->n_underlay; i++) {
+		mark = element_enter(check, "underlay", i);
+		underlay_claim(check, config->underlay[i]);
+		element_leave(check, mark);
+	}
+	for (size_t i = 0; i < config->n_tenants; i++) {
+		mark = element_enter(check, "tenants", i);
+		tenant_claim(check, config->tenants[i]);
+		element_leave(check, mark);
+	}
+}
+
+/*
+ * A small change to a large gateway must be quick: first what the config wants is gathered, then
+ * those who stay and have any of it, then the config is checked against them and itself, so that
+ * mistakes are told of in the file.
+ */
 void config_check_model(struct config_reader *reader, const struct config *config,
 			const struct model *next)
 {
 	struct claims *names = claims_create();
-	struct check check = { .reader = NULL, .claims = claims_create() };
-	size_t mark;
+	struct check wanted = { .claims = claims_create() };
+	struct check check = { .claims = claims_create(), .wanted = wanted.claims };
 
-	if (check.claims == NULL || names == NULL) {
+	if (check.claims == NULL || wanted.claims == NULL || names == NULL) {
 		reader->failed = true;
 		goto out;
 	}
 	config_names_check(reader, config, names);
-	/* First what stays, silently; then what is new, so that mistakes are told of in the file. */
+	config_claim(&wanted, config);
 	for (size_t i = 0; i < next->n_underlay; i++) {
 		if (!config_names_underlay(config, next->underlay[i]->name))
 			underlay_claim(&check, next->underlay[i]);
@@ -219,18 +250,11 @@ void config_check_model(struct config_reader *reader, const struct config *confi
 			tenant_claim(&check, next->tenants[i]);
 	}
 	check.reader = reader;
-	for (size_t i = 0; i < config->n_underlay; i++) {
-		mark = element_enter(&check, "underlay", i);
-		underlay_claim(&check, config->underlay[i]);
-		element_leave(&check, mark);
-	}
-	for (size_t i = 0; i < config->n_tenants; i++) {
-		mark = element_enter(&check, "tenants", i);
-		tenant_claim(&check, config->tenants[i]);
-		element_leave(&check, mark);
-	}
-	reader->failed |= claims_failed(check.claims) || claims_failed(names);
+	config_claim(&check, config);
+	reader->failed |=
+		claims_failed(check.claims) || claims_failed(wanted.claims) || claims_failed(names);
 out:
 	claims_destroy(check.claims);
+	claims_destroy(wanted.claims);
 	claims_destroy(names);
 }
