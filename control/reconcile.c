@@ -56,7 +56,8 @@ bool reconcile_converged(const struct reconcile *reconcile)
 	const struct model *desired = reconcile->hooks.desired(reconcile->hooks.context);
 
 	return reconcile->connected && !reconcile->busy && reconcile->installed != NULL &&
-	       reconcile->n_held == 0 && reconcile->installed->generation == desired->generation;
+	       reconcile->n_held == 0 && !reconcile->unsent &&
+	       reconcile->installed->generation == desired->generation;
 }
 
 void reconcile_retry_in(struct reconcile *reconcile, unsigned int seconds)
@@ -145,7 +146,9 @@ static void push_done(void *context, int error, uint32_t index, const char *text
 			snprintf(line, sizeof(line), "generation %llu is in the dataplane (%zu %s)",
 				 (unsigned long long)push->next->generation, push->plan->n,
 				 push->plan->n == 1 ? "step" : "steps");
-			reconcile_event(reconcile, reconcile->n_held == 0 ? "converged" : "partial",
+			reconcile_event(reconcile,
+					reconcile->n_held == 0 && !reconcile->unsent ? "converged"
+										     : "partial",
 					NULL, NULL, line);
 		}
 	} else if (error != -ENOTCONN) {
@@ -240,7 +243,7 @@ int reconcile_prepare(struct reconcile *reconcile, const struct model *now,
 
 	*out = NULL;
 	if (!reconcile->connected || reconcile->installed == NULL || reconcile->n_held > 0 ||
-	    reconcile->installed->generation != now->generation)
+	    reconcile->unsent || reconcile->installed->generation != now->generation)
 		return 0;
 	for (size_t i = 0; i < now->n_underlay; i++) {
 		if (model_underlay(next, now->underlay[i]->name) != now->underlay[i])

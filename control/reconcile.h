@@ -55,6 +55,7 @@ struct reconcile {
 	bool connected;
 	bool busy;               /* a dump or a transaction is under way */
 	bool again;              /* look at all anew when it is done */
+	bool unsent;             /* outbound SAs are missing: their leases can't be recorded */
 	struct model *installed; /* what the dataplane is known to have; NULL: not known */
 	uint32_t *held;          /* ids of tenants that were refused; 0: the underlay */
 	size_t n_held;

@@ -28,6 +28,7 @@ static struct plan *plan_all(struct reconcile *reconcile, const struct model *de
 	return plan_create(reconcile->vault, &reconcile->have, &want);
 }
 
+/* Adopts and grants leases, on the disk. */
 static int plan_record(struct reconcile *reconcile, struct plan *plan)
 {
 	int ret = store_begin(reconcile->store);
@@ -45,29 +46,37 @@ static int plan_record(struct reconcile *reconcile, struct plan *plan)
 	return ret;
 }
 
+/* Without a lease an SA must not send. All else can be installed, and receives. */
+static void plan_without_senders(struct plan *plan)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < plan->n; i++) {
+		if (plan->steps[i].type != ABI_SA_SET ||
+		    plan->steps[i].object->as.sa.direction != ABI_SA_OUT)
+			plan->steps[kept++] = plan->steps[i];
+	}
+	plan->n = kept;
+}
+
 static void dump_ends(struct reconcile *reconcile)
 {
 	const struct model *desired = reconcile->hooks.desired(reconcile->hooks.context);
 	struct plan *plan = plan_all(reconcile, desired);
-	char line[320];
-	int ret;
+	char line[640];
 
-	if (plan == NULL) {
-		ret = -ENOMEM;
-		goto fail;
-	}
-	ret = plan_record(reconcile, plan);
-	if (ret < 0) {
+	reconcile->unsent = false;
+	if (plan != NULL && plan_record(reconcile, plan) < 0) {
 		snprintf(line, sizeof(line),
-			 "leases can't be recorded, so nothing is installed: %s",
+			 "leases can't be recorded, so new outbound SAs are not installed: %s",
 			 store_error(reconcile->store));
 		reconcile_event(reconcile, "lease", NULL, NULL, line);
-		plan_destroy(plan);
-		goto fail;
+		plan_without_senders(plan);
+		reconcile->unsent = true;
+		reconcile_retry_in(reconcile, 5);
 	}
-	if (reconcile_push(reconcile, plan, NULL, desired, NULL, NULL) == 0)
+	if (plan != NULL && reconcile_push(reconcile, plan, NULL, desired, NULL, NULL) == 0)
 		return;
-fail:
 	reconcile_retry_in(reconcile, 5);
 	reconcile_work_ends(reconcile);
 }

@@ -631,7 +631,17 @@ class Disk(Case):
         except OSError:
             os.close(ballast)
         self.unchanged_by_a_change(before)
+        # A dataplane that comes now gets all but what would send without a lease on the disk.
+        self.world.stop_dataplane()
+        self.world.wait("it is lost", lambda: not self.call("system.status")["dataplane"]["connected"])
+        self.world.start_dataplane()
+        self.world.wait("it is there", lambda: os.path.exists(self.world.path("dataplane")) and
+                        self.call("system.status")["dataplane"]["connected"])
+        self.world.wait("it has the inbound SA", lambda: len(self.tables()["sa"]) == 1)
+        self.assertFalse(self.world.converged())
         os.unlink(self.world.state + "/ballast")
+        self.world.wait_converged()
+        self.assertEqual(len(self.tables()["sa"]), 2)
         self.assertTrue(self.call("tenant.set", tenant=tenant("acme", 1, [tunnel("one", 1)], label="y"))["applied"])
         before = self.call("config.get"), self.tables()
         self.world.stop_kaidod()
