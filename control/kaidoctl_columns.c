@@ -105,6 +105,7 @@ const struct table_column show_tenant_counter_columns[] = {
 	{ "OUT BYTES", "out_bytes", TABLE_BYTES },
 	{ "LOCAL", "local_packets", TABLE_COUNT },
 	{ "ORIGINATED", "originated_packets", TABLE_COUNT },
+	{ "FRAGMENTS", "fragments", TABLE_COUNT },
 	{ "DROPPED", "dropped", TABLE_COUNT },
 	{ NULL, NULL, 0 },
 };

@@ -29,8 +29,8 @@ json_t *rpc_render_tunnel(const struct totals_tunnel *row)
 json_t *rpc_render_tenant(const struct totals_tenant *row)
 {
 	static const char *const names[TOTALS_TENANT] = {
-		"in_packets", "in_bytes",      "out_packets",
-		"out_bytes",  "local_packets", "originated_packets",
+		"in_packets",    "in_bytes",           "out_packets", "out_bytes",
+		"local_packets", "originated_packets", "fragments",
 	};
 
 	return values_render(names, row == NULL ? NULL : row->total, TOTALS_TENANT);

@@ -16,7 +16,7 @@
 #include "model.h"
 
 #define TOTALS_TUNNEL 8 /* values, as in struct counters_tunnel */
-#define TOTALS_TENANT 6 /* as in struct counters_tenant, without what is reserved */
+#define TOTALS_TENANT 7 /* as in struct counters_tenant, without what is reserved */
 
 struct counters_map;
 

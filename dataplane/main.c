@@ -64,7 +64,9 @@ static int process_memory(struct process *p)
 					   RTE_ALIGN(sizeof(struct packet), RTE_MBUF_PRIV_ALIGN),
 					   (uint16_t)(o->mbuf_size + RTE_PKTMBUF_HEADROOM),
 					   (int)rte_socket_id());
-	p->to_main = rte_ring_create("to_main", RING_SIZE, (int)rte_socket_id(), RING_F_SC_DEQ);
+	/* RTS: a worker that loses its core in the middle of putting must not hold up the others. */
+	p->to_main = rte_ring_create("to_main", RING_SIZE, (int)rte_socket_id(),
+				     RING_F_MP_RTS_ENQ | RING_F_SC_DEQ);
 	if (gw->pool == NULL || p->to_main == NULL) {
 		log_error("no memory for %u packet buffers: reserve hugepages, raise --memory or "
 			  "lower --mbufs",

@@ -238,7 +238,7 @@ static void check(struct chaos *c, const uint64_t waiting[3])
 	uint64_t in = 0;
 
 	for (uint32_t t = 0; t < 3; t++) {
-		assert_int_equal(s->tenant[t].in_packets,
+		assert_int_equal(s->tenant[t].in_packets + s->tenant[t].fragments,
 				 s->tenant[t].out_packets + s->tenant[t].local_packets +
 					 drops_sum(&s->tenant_drops[t]) + waiting[t]);
 		in += s->tenant[t].in_packets;

@@ -182,6 +182,13 @@ static void test_lease(void **state)
 	testbed_destroy(bed);
 }
 
+static void dont_fragment(uint8_t *l3)
+{
+	l3[6] |= 0x40;
+	store16(l3 + 10, 0);
+	store16(l3 + 10, (uint16_t)~checksum_fold(ipv4_checksum_sum(l3, 20)));
+}
+
 static void test_drops(void **state)
 {
 	struct testbed *bed = testbed_create(0, 16, 64);
@@ -190,6 +197,7 @@ static void test_drops(void **state)
 	uint32_t len;
 
 	len = testbed_frame(frame, IP_V4, 1401, true);
+	dont_fragment(frame + 14);
 	testbed_walk(bed, BED_PORT_TENANT, frame, len);
 	testbed_out(bed, BED_PORT_UNDERLAY, out);
 	assert_int_equal(testbed_drops(bed, 1, DROP_too_big), 1);
@@ -266,6 +274,7 @@ static void test_icmp_errors(void **state)
 	memcpy(at->ipv6, "\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01", 16);
 
 	len = testbed_frame(frame, IP_V4, 1401, true);
+	dont_fragment(frame + 14);
 	testbed_walk(bed, BED_PORT_TENANT, frame, len);
 	expect_error(bed, IP_V4, 3, 4, 1400, frame, 548);
 	len = testbed_frame(frame, IP_V6, 1401, true);
