@@ -393,14 +393,10 @@ world_start()
 
 # --- traffic ----------------------------------------------------------------------------------
 
-# pings FROM TO COUNT [OPTION...]: how many answers came.
+# pings FROM TO COUNT [OPTION...]: how many answers came. Options are those of count-pings.
 pings()
 {
-	local from=$1 to=$2 count=$3
-
-	shift 3
-	on "$from" ping -n -q -c "$count" -i 0.05 -W 10 "$@" "$to" 2>&1 |
-		awk '/ received/ { n = $4 } END { print n + 0 }'
+	on "$1" "$KAIDO_ROOT/scripts/count-pings" "${@:2}"
 }
 
 # Neighbours and the first packets' way: until one ping came back.
