@@ -388,10 +388,10 @@ static void what_was_there_before(void **state)
 	assert_true(w->link[WAN0].up);
 	assert_int_equal(w->link[WAN0].mtu, 1500);
 	assert_memory_equal(w->link[WAN0].mac, mac, 6);
-	assert_true(has_address(w, WAN0, "192.0.2.1", 24));
-	assert_true(has_address(w, WAN0, "2001:db8::1", 64));
-	assert_true(has_route(w, WAN0, "192.0.2.0", 24, NULL));
-	assert_true(has_route(w, WAN0, "2001:db8::", 64, NULL));
+	WAIT_FOR(w, has_address(w, WAN0, "192.0.2.1", 24));
+	WAIT_FOR(w, has_address(w, WAN0, "2001:db8::1", 64));
+	WAIT_FOR(w, has_route(w, WAN0, "192.0.2.0", 24, NULL));
+	WAIT_FOR(w, has_route(w, WAN0, "2001:db8::", 64, NULL));
 	/* and neither link-local nor multicast nor what the local table has */
 	assert_int_equal(count(w, ADDRESS), 2);
 	assert_int_equal(count(w, ROUTE), 2);
@@ -409,17 +409,17 @@ static void watching(void **state)
 
 	run("ip addr add 198.51.100.1/24 dev wan1");
 	settle(w);
-	assert_true(no_route(w, "198.51.100.0", 24));
+	WAIT_FOR(w, no_route(w, "198.51.100.0", 24));
 	assert_int_equal(host_mirror_watch(w->mirror, "wan1", WAN1), 0);
 	assert_false(host_mirror_synced(w->mirror));
 	settle(w);
-	assert_true(has_address(w, WAN1, "198.51.100.1", 24));
-	assert_true(has_route(w, WAN1, "198.51.100.0", 24, NULL));
+	WAIT_FOR(w, has_address(w, WAN1, "198.51.100.1", 24));
+	WAIT_FOR(w, has_route(w, WAN1, "198.51.100.0", 24, NULL));
 
 	assert_int_equal(host_mirror_unwatch(w->mirror, WAN0), 0);
 	assert_false(w->link[WAN0].up);
 	assert_int_equal(count(w, ADDRESS), 1);
-	assert_true(no_route(w, "192.0.2.0", 24));
+	WAIT_FOR(w, no_route(w, "192.0.2.0", 24));
 	settle(w);
 	assert_int_equal(count(w, ROUTE), 1);
 }
@@ -433,8 +433,8 @@ static void devices_come_and_go(void **state)
 	run("ip link add late0 type veth peer name late1");
 	run("ip addr add 203.0.113.1/24 dev late0");
 	settle(w);
-	assert_true(has_address(w, WAN1, "203.0.113.1", 24));
-	assert_true(no_route(w, "203.0.113.0", 24)); /* it is not up */
+	WAIT_FOR(w, has_address(w, WAN1, "203.0.113.1", 24));
+	WAIT_FOR(w, no_route(w, "203.0.113.0", 24)); /* it is not up */
 	run("ip link set late0 up && ip link set late1 up");
 	WAIT_FOR(w, w->link[WAN1].up && has_route(w, WAN1, "203.0.113.0", 24, NULL));
 
@@ -445,7 +445,7 @@ static void devices_come_and_go(void **state)
 
 	run("ip link del late0");
 	WAIT_FOR(w, !w->link[WAN1].up && !has_address(w, WAN1, "203.0.113.1", 24));
-	assert_true(no_route(w, "203.0.113.0", 24));
+	WAIT_FOR(w, no_route(w, "203.0.113.0", 24));
 
 	run("ip link add late0 type veth peer name late1"); /* another index */
 	run("ip addr add 203.0.113.1/24 dev late0");
@@ -455,7 +455,7 @@ static void devices_come_and_go(void **state)
 	run("ip link set late0 down && ip link set late0 name other0 && ip link set other0 up");
 	WAIT_FOR(w, !w->link[WAN1].up && !has_address(w, WAN1, "203.0.113.1", 24));
 	settle(w);
-	assert_true(no_route(w, "203.0.113.0", 24));
+	WAIT_FOR(w, no_route(w, "203.0.113.0", 24));
 	run("ip link set other0 down && ip link set other0 name late0 && ip link set late0 up");
 	WAIT_FOR(w, has_address(w, WAN1, "203.0.113.1", 24) &&
 			    has_route(w, WAN1, "203.0.113.0", 24, NULL));
@@ -468,12 +468,12 @@ static void addresses(void **state)
 	run("ip addr add 192.0.2.9/32 dev wan0");
 	run("ip addr add 2001:db8:9::1/64 dev wan0 nodad");
 	settle(w);
-	assert_true(has_address(w, WAN0, "192.0.2.9", 32));
-	assert_true(has_address(w, WAN0, "2001:db8:9::1", 64));
+	WAIT_FOR(w, has_address(w, WAN0, "192.0.2.9", 32));
+	WAIT_FOR(w, has_address(w, WAN0, "2001:db8:9::1", 64));
 
 	run("ip addr add 10.9.0.1 peer 10.9.0.2/30 dev wan0");
 	settle(w);
-	assert_true(has_address(w, WAN0, "10.9.0.1", 30));
+	WAIT_FOR(w, has_address(w, WAN0, "10.9.0.1", 30));
 
 	run("ip addr change 192.0.2.9/32 dev wan0 valid_lft 1000 preferred_lft 1000");
 	settle(w); /* told once: on_address() sees to it */
@@ -516,18 +516,18 @@ static void routes(void **state)
 	run("ip route add 10.1.0.0/16 via 172.31.0.1 dev wan0 onlink");
 	run("ip route add 10.2.3.4 dev wan0 metric 5");
 	settle(w);
-	assert_true(has_route(w, WAN0, "0.0.0.0", 0, "192.0.2.2"));
-	assert_true(has_route(w, WAN0, "::", 0, "2001:db8::2"));
-	assert_true(has_route(w, WAN0, "10.0.0.0", 8, "2001:db8::3"));
-	assert_true(has_route(w, WAN0, "10.1.0.0", 16, "172.31.0.1"));
-	assert_true(has_route(w, WAN0, "10.2.3.4", 32, NULL));
+	WAIT_FOR(w, has_route(w, WAN0, "0.0.0.0", 0, "192.0.2.2"));
+	WAIT_FOR(w, has_route(w, WAN0, "::", 0, "2001:db8::2"));
+	WAIT_FOR(w, has_route(w, WAN0, "10.0.0.0", 8, "2001:db8::3"));
+	WAIT_FOR(w, has_route(w, WAN0, "10.1.0.0", 16, "172.31.0.1"));
+	WAIT_FOR(w, has_route(w, WAN0, "10.2.3.4", 32, NULL));
 	assert_int_equal(lookup(w, ROUTE, WAN0, "10.2.3.4", 32)->route.metric, 5);
 
 	run("ip route replace default via 192.0.2.3");
 	run("ip -6 route replace default via 2001:db8::4");
 	settle(w);
-	assert_true(has_route(w, WAN0, "0.0.0.0", 0, "192.0.2.3"));
-	assert_true(has_route(w, WAN0, "::", 0, "2001:db8::4"));
+	WAIT_FOR(w, has_route(w, WAN0, "0.0.0.0", 0, "192.0.2.3"));
+	WAIT_FOR(w, has_route(w, WAN0, "::", 0, "2001:db8::4"));
 
 	run("ip route replace blackhole 10.1.0.0/16");
 	run("ip route del 10.0.0.0/8");
@@ -555,24 +555,24 @@ static void lowest_metric_is_shown(void **state)
 	run("ip route add default via 192.0.2.2 metric 200");
 	run("ip -6 route add default via 2001:db8::2 metric 200");
 	settle(w);
-	assert_true(has_route(w, WAN0, "0.0.0.0", 0, "192.0.2.2"));
+	WAIT_FOR(w, has_route(w, WAN0, "0.0.0.0", 0, "192.0.2.2"));
 	run("ip route add default via 198.51.100.2 metric 100");
 	run("ip -6 route add default via 2001:db8:1::2 metric 100");
 	run("ip route add default via 192.0.2.4 metric 300");
 	settle(w);
-	assert_true(has_route(w, WAN1, "0.0.0.0", 0, "198.51.100.2"));
-	assert_true(has_route(w, WAN1, "::", 0, "2001:db8:1::2"));
+	WAIT_FOR(w, has_route(w, WAN1, "0.0.0.0", 0, "198.51.100.2"));
+	WAIT_FOR(w, has_route(w, WAN1, "::", 0, "2001:db8:1::2"));
 	run("ip route del default metric 100");
 	run("ip -6 route del default metric 100");
 	settle(w);
-	assert_true(has_route(w, WAN0, "0.0.0.0", 0, "192.0.2.2"));
-	assert_true(has_route(w, WAN0, "::", 0, "2001:db8::2"));
+	WAIT_FOR(w, has_route(w, WAN0, "0.0.0.0", 0, "192.0.2.2"));
+	WAIT_FOR(w, has_route(w, WAN0, "::", 0, "2001:db8::2"));
 	run("ip route del default metric 200");
 	settle(w);
-	assert_true(has_route(w, WAN0, "0.0.0.0", 0, "192.0.2.4"));
+	WAIT_FOR(w, has_route(w, WAN0, "0.0.0.0", 0, "192.0.2.4"));
 	run("ip route del default metric 300");
 	settle(w);
-	assert_true(no_route(w, "0.0.0.0", 0));
+	WAIT_FOR(w, no_route(w, "0.0.0.0", 0));
 }
 
 static void routes_go_with_the_link(void **state)
@@ -584,14 +584,14 @@ static void routes_go_with_the_link(void **state)
 	run("ip route add default via 192.0.2.2 metric 1");
 	run("ip route add default via 198.51.100.2 metric 2");
 	settle(w);
-	assert_true(has_route(w, WAN0, "0.0.0.0", 0, "192.0.2.2"));
+	WAIT_FOR(w, has_route(w, WAN0, "0.0.0.0", 0, "192.0.2.2"));
 
 	/* The carrier goes and returns: the kernel keeps the routes, the mirror doesn't. */
 	run(PEER "ip link set p0 down", w->peer);
 	WAIT_FOR(w, !w->link[WAN0].up);
-	assert_true(has_route(w, WAN1, "0.0.0.0", 0, "198.51.100.2"));
-	assert_true(no_route(w, "192.0.2.0", 24));
-	assert_true(has_address(w, WAN0, "192.0.2.1", 24));
+	WAIT_FOR(w, has_route(w, WAN1, "0.0.0.0", 0, "198.51.100.2"));
+	WAIT_FOR(w, no_route(w, "192.0.2.0", 24));
+	WAIT_FOR(w, has_address(w, WAN0, "192.0.2.1", 24));
 	run(PEER "ip link set p0 up", w->peer);
 	WAIT_FOR(w, has_route(w, WAN0, "0.0.0.0", 0, "192.0.2.2"));
 	WAIT_FOR(w, has_route(w, WAN0, "192.0.2.0", 24, NULL));
@@ -600,12 +600,12 @@ static void routes_go_with_the_link(void **state)
 	run("ip link set wan0 down");
 	WAIT_FOR(w, !w->link[WAN0].up);
 	settle(w);
-	assert_true(has_route(w, WAN1, "0.0.0.0", 0, "198.51.100.2"));
-	assert_true(no_route(w, "192.0.2.0", 24));
+	WAIT_FOR(w, has_route(w, WAN1, "0.0.0.0", 0, "198.51.100.2"));
+	WAIT_FOR(w, no_route(w, "192.0.2.0", 24));
 	run("ip link set wan0 up");
 	WAIT_FOR(w, has_route(w, WAN0, "192.0.2.0", 24, NULL));
 	settle(w);
-	assert_true(has_route(w, WAN1, "0.0.0.0", 0, "198.51.100.2"));
+	WAIT_FOR(w, has_route(w, WAN1, "0.0.0.0", 0, "198.51.100.2"));
 }
 
 static void multipath(void **state)
@@ -617,8 +617,8 @@ static void multipath(void **state)
 	run("ip route add 10.0.0.0/8 nexthop via 192.0.2.2 nexthop via 198.51.100.2");
 	run("ip -6 route add 2001:db8:f::/48 nexthop via 2001:db8::2 nexthop via 2001:db8:1::2");
 	settle(w);
-	assert_true(has_route(w, WAN0, "10.0.0.0", 8, "192.0.2.2"));
-	assert_true(has_route(w, WAN0, "2001:db8:f::", 48, "2001:db8::2"));
+	WAIT_FOR(w, has_route(w, WAN0, "10.0.0.0", 8, "192.0.2.2"));
+	WAIT_FOR(w, has_route(w, WAN0, "2001:db8:f::", 48, "2001:db8::2"));
 
 	assert_int_equal(host_mirror_watch(w->mirror, "wan1", WAN1), 0);
 	settle(w);
@@ -635,22 +635,22 @@ static void multipath(void **state)
 	WAIT_FOR(w, has_route(w, WAN0, "10.0.0.0", 8, "192.0.2.2"));
 	run("ip route del 10.0.0.0/8");
 	settle(w);
-	assert_true(no_route(w, "10.0.0.0", 8));
+	WAIT_FOR(w, no_route(w, "10.0.0.0", 8));
 
 	/* One next hop of an IPv6 route goes, the other one stays. */
 	run("ip addr add 2001:db8::1/64 dev wan0 nodad");
 	run("ip -6 route replace 2001:db8:f::/48 nexthop via 2001:db8::2 nexthop via 2001:db8::3");
 	settle(w);
-	assert_true(has_route(w, WAN0, "2001:db8:f::", 48, "2001:db8::2"));
+	WAIT_FOR(w, has_route(w, WAN0, "2001:db8:f::", 48, "2001:db8::2"));
 	run("ip -6 route del 2001:db8:f::/48 via 2001:db8::2");
 	settle(w);
-	assert_true(has_route(w, WAN0, "2001:db8:f::", 48, "2001:db8::3"));
+	WAIT_FOR(w, has_route(w, WAN0, "2001:db8:f::", 48, "2001:db8::3"));
 	run("ip -6 route append 2001:db8:f::/48 via 2001:db8::4");
 	settle(w);
 	run("ip -6 route del 2001:db8:f::/48");
 	run("ip -6 route del 2001:db8:f::/48 || true");
 	settle(w);
-	assert_true(no_route(w, "2001:db8:f::", 48));
+	WAIT_FOR(w, no_route(w, "2001:db8:f::", 48));
 }
 
 static void several_routes_of_one_metric(void **state)
@@ -663,22 +663,22 @@ static void several_routes_of_one_metric(void **state)
 	run("ip route append 10.0.0.0/8 via 192.0.2.3");
 	run("ip route append 10.0.0.0/8 via 198.51.100.2");
 	settle(w);
-	assert_true(has_route(w, WAN0, "10.0.0.0", 8, "192.0.2.2"));
+	WAIT_FOR(w, has_route(w, WAN0, "10.0.0.0", 8, "192.0.2.2"));
 	run("ip route del 10.0.0.0/8 via 192.0.2.2");
 	settle(w);
-	assert_true(has_route(w, WAN0, "10.0.0.0", 8, "192.0.2.3"));
+	WAIT_FOR(w, has_route(w, WAN0, "10.0.0.0", 8, "192.0.2.3"));
 	run("ip route prepend 10.0.0.0/8 via 198.51.100.3");
 	settle(w);
-	assert_true(has_route(w, WAN1, "10.0.0.0", 8, "198.51.100.3"));
+	WAIT_FOR(w, has_route(w, WAN1, "10.0.0.0", 8, "198.51.100.3"));
 	run("ip route del 10.0.0.0/8 via 198.51.100.3");
 	settle(w);
-	assert_true(has_route(w, WAN0, "10.0.0.0", 8, "192.0.2.3"));
+	WAIT_FOR(w, has_route(w, WAN0, "10.0.0.0", 8, "192.0.2.3"));
 	run("ip route del 10.0.0.0/8 via 192.0.2.3");
 	settle(w);
-	assert_true(has_route(w, WAN1, "10.0.0.0", 8, "198.51.100.2"));
+	WAIT_FOR(w, has_route(w, WAN1, "10.0.0.0", 8, "198.51.100.2"));
 	run("ip route del 10.0.0.0/8");
 	settle(w);
-	assert_true(no_route(w, "10.0.0.0", 8));
+	WAIT_FOR(w, no_route(w, "10.0.0.0", 8));
 }
 
 /* What the kernel takes away without an event. */
@@ -689,22 +689,22 @@ static void silent_changes(void **state)
 	run("ip addr add 192.0.2.77/24 dev wan0");
 	run("ip route add 10.0.0.0/8 via 192.0.2.2 src 192.0.2.77");
 	settle(w);
-	assert_true(has_route(w, WAN0, "10.0.0.0", 8, "192.0.2.2"));
+	WAIT_FOR(w, has_route(w, WAN0, "10.0.0.0", 8, "192.0.2.2"));
 	run("ip addr del 192.0.2.77/24 dev wan0");
 	settle(w);
 	run("! ip route show | grep -q ^10.0.0.0/8");
-	assert_true(no_route(w, "10.0.0.0", 8));
+	WAIT_FOR(w, no_route(w, "10.0.0.0", 8));
 
 	run("ip nexthop add id 5 via 192.0.2.2 dev wan0");
 	run("ip route add 10.0.0.0/8 nhid 5");
 	settle(w);
-	assert_true(has_route(w, WAN0, "10.0.0.0", 8, "192.0.2.2"));
+	WAIT_FOR(w, has_route(w, WAN0, "10.0.0.0", 8, "192.0.2.2"));
 	run("ip nexthop replace id 5 via 192.0.2.3 dev wan0");
 	settle(w);
-	assert_true(has_route(w, WAN0, "10.0.0.0", 8, "192.0.2.3"));
+	WAIT_FOR(w, has_route(w, WAN0, "10.0.0.0", 8, "192.0.2.3"));
 	run("ip nexthop del id 5");
 	settle(w);
-	assert_true(no_route(w, "10.0.0.0", 8));
+	WAIT_FOR(w, no_route(w, "10.0.0.0", 8));
 }
 
 static void neighbours(void **state)
@@ -715,11 +715,11 @@ static void neighbours(void **state)
 	run("ip neigh add 192.0.2.10 lladdr 02:00:00:00:00:aa dev wan0");
 	run("ip neigh add 2001:db8::10 lladdr 02:00:00:00:00:ab dev wan0 nud stale");
 	settle(w);
-	assert_true(has_neighbour(w, "192.0.2.10", 0xaa));
-	assert_true(has_neighbour(w, "2001:db8::10", 0xab));
+	WAIT_FOR(w, has_neighbour(w, "192.0.2.10", 0xaa));
+	WAIT_FOR(w, has_neighbour(w, "2001:db8::10", 0xab));
 	run("ip neigh change 192.0.2.10 lladdr 02:00:00:00:00:ac dev wan0");
 	settle(w);
-	assert_true(has_neighbour(w, "192.0.2.10", 0xac));
+	WAIT_FOR(w, has_neighbour(w, "192.0.2.10", 0xac));
 	run("ip neigh change 192.0.2.10 dev wan0 nud failed");
 	run("ip neigh del 2001:db8::10 dev wan0");
 	settle(w);
@@ -824,7 +824,7 @@ static void overrun(void **state)
 	assert_true(stats.overruns > before.overruns);
 	assert_int_equal(count(w, ROUTE), 2 + 2000);
 	assert_int_equal(count(w, NEIGHBOUR), 200);
-	assert_true(has_address(w, WAN0, "192.0.2.200", 24));
+	WAIT_FOR(w, has_address(w, WAN0, "192.0.2.200", 24));
 
 	before = stats;
 	run("for i in $(seq 0 2 1999); do echo route del 10.$((i / 256)).$((i %% 256)).0/24; "
@@ -839,8 +839,8 @@ static void overrun(void **state)
 	assert_int_equal(count(w, ROUTE), 2 + 1000);
 	assert_int_equal(count(w, NEIGHBOUR), 100);
 	assert_false(has_address(w, WAN0, "192.0.2.200", 24));
-	assert_true(has_route(w, WAN0, "10.0.1.0", 24, "192.0.2.3"));
-	assert_true(no_route(w, "10.0.0.0", 24));
+	WAIT_FOR(w, has_route(w, WAN0, "10.0.1.0", 24, "192.0.2.3"));
+	WAIT_FOR(w, no_route(w, "10.0.0.0", 24));
 
 	before = stats;
 	run("for i in $(seq 1 2 1999); do echo route del 10.$((i / 256)).$((i %% 256)).0/24; "
@@ -889,9 +889,9 @@ static void changes_during_dumps(void **state)
 		snprintf(prefix, sizeof(prefix), "10.%d.%d.0", i / 256, i % 256);
 		snprintf(gateway, sizeof(gateway), "192.0.2.%d", i % 5 == 0 ? 5 : 2);
 		if (i % 3 == 0)
-			assert_true(no_route(w, prefix, 24));
+			WAIT_FOR(w, no_route(w, prefix, 24));
 		else
-			assert_true(has_route(w, WAN0, prefix, 24, gateway));
+			WAIT_FOR(w, has_route(w, WAN0, prefix, 24, gateway));
 	}
 }
 
