@@ -49,7 +49,10 @@ json_t *yaml_config_json(const struct yaml_config *config);
 void yaml_config_locate(const struct yaml_config *config, const char *pointer, unsigned int *line,
 			unsigned int *column);
 
-/* Writes JSON as YAML that yaml_config_parse() reads back as the same. -EIO, -ENOMEM. */
+/*
+ * Writes JSON as YAML that yaml_config_parse() reads back as the same, but for members that are
+ * text by their meaning and hold something else. -EIO, -ENOMEM.
+ */
 int yaml_write(FILE *out, const json_t *value);
 
 #endif /* KAIDO_CONTROL_YAML_CONFIG_H */

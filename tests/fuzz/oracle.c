@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "oracle.h"
+
+#include <string.h>
+
+#include "fuzz.h"
+#include "ip_header.h"
+#include "packet_fix.h"
+
+#define PROTO_UDP 17
+#define PROTO_ESP 50
+#define ESP_HEAD  16 /* SPI, sequence number, IV */
+#define UDP_ESP   4500
+#define MTU       1500
+
+static const uint8_t mac_lan[6] = { 2, 0, 0, 0, 1, 0 }, mac_wan[6] = { 2, 0, 0, 0, 1, 1 };
+static const uint8_t own_v4[4] = { 192, 0, 2, 1 }, peer_v4[4] = { 192, 0, 2, 2 };
+static const uint8_t own_v6[16] = { 0x20, 1, 0xd, 0xb8, [15] = 1 };
+static const uint8_t peer_v6[16] = { 0x20, 1, 0xd, 0xb8, [15] = 2 };
+
+void oracle_begin(struct oracle *o)
+{
+	o->packets = 0;
+	o->matched = 0;
+	for (uint32_t t = 1; t < ORACLE_TUNNELS; t++)
+		o->tunnel[t].last_sent = 0;
+}
+
+/* ---- packets that may come out ---- */
+
+/* By its own account; 0: it isn't one. */
+static uint32_t packet_length(const uint8_t *l3, uint32_t avail)
+{
+	uint32_t len = 0;
+
+	if (avail >= IPV4_HEADER_MIN && l3[0] >> 4 == 4)
+		len = load_be16(l3 + 2);
+	else if (avail >= IPV6_HEADER_LEN && l3[0] >> 4 == 6)
+		len = IPV6_HEADER_LEN + load_be16(l3 + 4);
+	return len <= avail ? len : 0;
+}
+
+static void packet_expect(struct oracle *o, uint32_t tenant, const uint8_t *l3, uint32_t avail)
+{
+	struct oracle_packet *p = &o->packet[o->packets];
+
+	p->len = packet_length(l3, avail);
+	if (p->len == 0 || p->len > sizeof(p->bytes) || o->packets == ORACLE_PACKETS)
+		return;
+	p->tenant = tenant;
+	p->used = false;
+	memcpy(p->bytes, l3, p->len);
+	o->packets++;
+}
+
+static bool packet_is_forwarded(const struct oracle_packet *p, const uint8_t *l3, uint32_t len)
+{
+	uint8_t before[ORACLE_PACKET_MAX];
+
+	if (p->used || p->len != len)
+		return false;
+	memcpy(before, p->bytes, len);
+	if (l3[0] >> 4 == 4) {
+		before[8]--;
+		memcpy(before + 10, l3 + 10, 2);
+	} else {
+		before[7]--;
+	}
+	return memcmp(before, l3, len) == 0;
+}
+
+/* One of those of the tenant that came in; it is not expected a second time. */
+static bool packet_match(struct oracle *o, uint32_t tenant, const uint8_t *l3, uint32_t len)
+{
+	for (uint32_t i = 0; i < o->packets; i++) {
+		struct oracle_packet *p = &o->packet[i];
+
+		if (p->tenant != tenant || !packet_is_forwarded(p, l3, len))
+			continue;
+		if (l3[0] >> 4 == 4)
+			FUZZ_CHECK(checksum_fold(ipv4_checksum_sum(l3, (l3[0] & 0xfu) * 4)) ==
+				   0xffff);
+		p->used = true;
+		o->matched++;
+		return true;
+	}
+	return false;
+}
+
+/* From one of the gateway's own addresses: echo replies, ICMP errors, ND. */
+static bool packet_is_own(const uint8_t *l3, const uint8_t *v4, const uint8_t *v6,
+			  const uint8_t mac[6])
+{
+	const uint8_t link_local[16] = { 0xfe, 0x80, [8] = mac[0] ^ 2, mac[1], mac[2],
+					 0xff, 0xfe, mac[3],           mac[4], mac[5] };
+
+	if (l3[0] >> 4 == 4)
+		return memcmp(l3 + 12, v4, 4) == 0;
+	return memcmp(l3 + 8, v6, 16) == 0 || memcmp(l3 + 8, link_local, 16) == 0;
+}
+
+static bool packet_is_tenants_own(const uint8_t *l3)
+{
+	static const uint8_t v4[4] = { 10, 0, 0, 1 }, v6[16] = { 0xfd, [15] = 1 };
+
+	return packet_is_own(l3, v4, v6, mac_lan);
+}
+
+/* ---- ESP ---- */
+
+static uint32_t tunnel_find(const struct oracle *o, uint32_t spi, bool out)
+{
+	for (uint32_t t = 1; t < ORACLE_TUNNELS; t++)
+		if (spi == (out ? o->tunnel[t].spi_out : o->tunnel[t].spi_in))
+			return t;
+	return 0;
+}
+
+/* Where ESP begins behind the outer IP header, and whether it is in UDP; 0: this is something else. */
+static uint32_t esp_find(const uint8_t *l3, uint32_t len, bool *udp)
+{
+	uint32_t at = l3[0] >> 4 == 4 ? (l3[0] & 0xfu) * 4 : IPV6_HEADER_LEN;
+	uint8_t protocol = l3[0] >> 4 == 4 ? l3[9] : l3[6];
+
+	*udp = protocol == PROTO_UDP && len >= at + 12 && load_be16(l3 + at + 2) == UDP_ESP &&
+	       load32(l3 + at + 8) != 0;
+	if (*udp)
+		at += 8;
+	else if (protocol != PROTO_ESP)
+		return 0;
+	return len >= at + ESP_HEAD + 2 + AEAD_TAG_LEN ? at : 0;
+}
+
+static void esp_aad(struct aead_op *op, bool esn, const uint8_t *esp, uint64_t sequence)
+{
+	memcpy(op->aad, esp, 4);
+	op->aad_len = esn ? 12 : 8;
+	if (esn)
+		store32(op->aad + 4, __builtin_bswap32((uint32_t)(sequence >> 32)));
+	memcpy(op->aad + op->aad_len - 4, esp + 4, 4);
+}
+
+/* Opens a copy of what stands at `esp`; false: it is not authentic. */
+static bool esp_open(const struct oracle *o, const struct aead_key *key, bool esn,
+		     const uint8_t *esp, uint32_t len, uint64_t *sequence, uint8_t *plain)
+{
+	struct aead_op op = { .key = key, .len = len - ESP_HEAD - AEAD_TAG_LEN };
+	uint64_t iv = __builtin_bswap64(load64(esp + 8));
+
+	*sequence = __builtin_bswap32(load32(esp + 4));
+	if ((uint32_t)iv == *sequence)
+		*sequence = iv;
+	memcpy(plain, esp + ESP_HEAD, len - ESP_HEAD);
+	op.data = plain;
+	op.tag = plain + op.len;
+	memcpy(&op.iv, esp + 8, 8);
+	esp_aad(&op, esn, esp, *sequence);
+	return aead_decrypt(o->aead, &op, 1) == 0;
+}
+
+void oracle_wan_in(struct oracle *o, const uint8_t *frame, uint32_t len)
+{
+	uint8_t plain[ORACLE_PACKET_MAX];
+	uint16_t vlan, ethertype;
+	uint32_t l3, total, at, t;
+	uint64_t sequence;
+	bool udp;
+
+	if (!frame_parse(frame, len, &vlan, &ethertype, &l3))
+		return;
+	total = packet_length(frame + l3, len - l3);
+	at = total != 0 ? esp_find(frame + l3, total, &udp) : 0;
+	if (at == 0)
+		return;
+	t = tunnel_find(o, __builtin_bswap32(load32(frame + l3 + at)), false);
+	if (t != 0 && esp_open(o, o->tunnel[t].in, o->tunnel[t].esn, frame + l3 + at, total - at,
+			       &sequence, plain))
+		packet_expect(o, o->tunnel[t].tenant, plain, total - at - ESP_HEAD - AEAD_TAG_LEN);
+}
+
+/* RFC 4303: what a receiver would check, and what a sender of ours promises. */
+static void esp_check(struct oracle *o, const uint8_t *l3, uint32_t len, uint32_t at, bool udp)
+{
+	uint32_t t = tunnel_find(o, __builtin_bswap32(load32(l3 + at)), true), inner_len, pad;
+	struct oracle_tunnel *tunnel = &o->tunnel[t];
+	uint8_t plain[ORACLE_PACKET_MAX];
+	uint64_t sequence;
+
+	FUZZ_CHECK(t != 0);
+	FUZZ_CHECK(udp == tunnel->udp && (l3[0] >> 4 == 6) == tunnel->v6);
+	FUZZ_CHECK(len <= MTU && (len - at) % 4 == 0);
+	if (tunnel->v6)
+		FUZZ_CHECK(memcmp(l3 + 8, own_v6, 16) == 0 && memcmp(l3 + 24, peer_v6, 16) == 0);
+	else
+		FUZZ_CHECK(memcmp(l3 + 12, own_v4, 4) == 0 && memcmp(l3 + 16, peer_v4, 4) == 0 &&
+			   checksum_fold(ipv4_checksum_sum(l3, IPV4_HEADER_MIN)) == 0xffff);
+	if (udp)
+		FUZZ_CHECK(load_be16(l3 + at - 4) == len - at + 8 && load16(l3 + at - 2) == 0);
+	FUZZ_CHECK(esp_open(o, tunnel->out, tunnel->esn, l3 + at, len - at, &sequence, plain));
+	FUZZ_CHECK(sequence > tunnel->last_sent);
+	FUZZ_CHECK(load64(l3 + at + 8) == __builtin_bswap64(sequence));
+	tunnel->last_sent = sequence;
+
+	inner_len = len - at - ESP_HEAD - AEAD_TAG_LEN;
+	pad = plain[inner_len - 2];
+	FUZZ_CHECK(plain[inner_len - 1] == (plain[0] >> 4 == 4 ? 4 : 41));
+	FUZZ_CHECK(pad + 2 < inner_len);
+	inner_len -= pad + 2;
+	for (uint32_t i = 0; i < pad; i++)
+		FUZZ_CHECK(plain[inner_len + i] == i + 1);
+	FUZZ_CHECK(packet_length(plain, inner_len) == inner_len);
+	FUZZ_CHECK(packet_match(o, tunnel->tenant, plain, inner_len) ||
+		   packet_is_tenants_own(plain));
+}
+
+uint32_t oracle_seal(struct oracle *o, uint32_t tunnel, uint64_t sequence, const uint8_t *payload,
+		     uint32_t len, uint8_t *frame)
+{
+	const struct oracle_tunnel *t = &o->tunnel[tunnel];
+	uint32_t head = (t->v6 ? IPV6_HEADER_LEN : IPV4_HEADER_MIN) + (t->udp ? 8 : 0);
+	uint32_t total = head + ESP_HEAD + len + AEAD_TAG_LEN;
+	uint8_t *l3 = frame + 14, *esp = l3 + head;
+	struct aead_op op = { .key = t->in, .data = esp + ESP_HEAD, .len = len };
+
+	memset(frame, 0, 14 + head);
+	memcpy(frame, mac_wan, 6);
+	memcpy(frame + 6, "\x02\0\0\0\x09\xfe", 6);
+	store_be16(frame + 12, t->v6 ? 0x86dd : 0x0800);
+	l3[0] = t->v6 ? 0x60 : 0x45;
+	if (t->v6) {
+		l3[6] = t->udp ? PROTO_UDP : PROTO_ESP;
+		l3[7] = 64;
+		memcpy(l3 + 8, peer_v6, 16);
+		memcpy(l3 + 24, own_v6, 16);
+	} else {
+		l3[8] = 64;
+		l3[9] = t->udp ? PROTO_UDP : PROTO_ESP;
+		memcpy(l3 + 12, peer_v4, 4);
+		memcpy(l3 + 16, own_v4, 4);
+	}
+	packet_fix_lengths(l3, total);
+	packet_fix_checksums(l3, total);
+	if (t->udp) {
+		store_be16(esp - 8, UDP_ESP);
+		store_be16(esp - 6, UDP_ESP);
+		store_be16(esp - 4, (uint16_t)(total - head + 8));
+	}
+	store32(esp, __builtin_bswap32(t->spi_in));
+	store32(esp + 4, __builtin_bswap32((uint32_t)sequence));
+	store64(esp + 8, __builtin_bswap64(sequence));
+	memcpy(esp + ESP_HEAD, payload, len);
+	op.tag = op.data + len;
+	memcpy(&op.iv, esp + 8, 8);
+	esp_aad(&op, t->esn, esp, sequence);
+	FUZZ_CHECK(aead_encrypt(o->aead, &op, 1) == 0);
+	return 14 + total;
+}
+
+/* ---- frames ---- */
+
+void oracle_lan_in(struct oracle *o, const uint8_t *frame, uint32_t len)
+{
+	uint16_t vlan, ethertype;
+	uint32_t l3;
+
+	if (frame_parse(frame, len, &vlan, &ethertype, &l3) && (vlan == 0 || vlan == 102))
+		packet_expect(o, vlan == 0 ? 1 : 2, frame + l3, len - l3);
+}
+
+/* The packet in a frame that was sent; NULL: ARP. */
+static const uint8_t *frame_out(const uint8_t *frame, uint32_t len, const uint8_t mac[6],
+				uint16_t *vlan, uint32_t *length)
+{
+	uint16_t ethertype;
+	uint32_t l3;
+
+	FUZZ_CHECK(frame_parse(frame, len, vlan, &ethertype, &l3));
+	FUZZ_CHECK(memcmp(frame + 6, mac, 6) == 0);
+	if (ethertype == 0x0806)
+		return NULL;
+	FUZZ_CHECK(ethertype == 0x0800 || ethertype == 0x86dd);
+	*length = packet_length(frame + l3, len - l3);
+	FUZZ_CHECK(*length != 0 && frame[l3] >> 4 == (ethertype == 0x0800 ? 4 : 6));
+	FUZZ_CHECK(*length == len - l3 && *length <= MTU);
+	return frame + l3;
+}
+
+void oracle_lan_out(struct oracle *o, const uint8_t *frame, uint32_t len)
+{
+	uint32_t length;
+	uint16_t vlan;
+	const uint8_t *l3 = frame_out(frame, len, mac_lan, &vlan, &length);
+
+	FUZZ_CHECK(vlan == 0 || vlan == 102);
+	if (l3 != NULL)
+		FUZZ_CHECK(packet_match(o, vlan == 0 ? 1 : 2, l3, length) ||
+			   packet_is_tenants_own(l3));
+}
+
+void oracle_wan_out(struct oracle *o, const uint8_t *frame, uint32_t len)
+{
+	uint32_t length, at;
+	uint16_t vlan;
+	const uint8_t *l3 = frame_out(frame, len, mac_wan, &vlan, &length);
+	bool udp;
+
+	FUZZ_CHECK(vlan == 0);
+	if (l3 == NULL)
+		return;
+	at = esp_find(l3, length, &udp);
+	if (at != 0)
+		esp_check(o, l3, length, at, udp);
+	else
+		FUZZ_CHECK(packet_is_own(l3, own_v4, own_v6, mac_wan));
+}

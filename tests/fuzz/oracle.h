@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What may leave a gateway, given what went in: every packet that is forwarded is one that came, of
+ * the same tenant, one hop older and otherwise the same; once. ESP is opened and closed here by the
+ * reference implementation of the cipher, with code that shares nothing with the walks.
+ */
+#ifndef KAIDO_FUZZ_ORACLE_H
+#define KAIDO_FUZZ_ORACLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "aead.h"
+
+#define ORACLE_PACKETS    64 /* in one input */
+#define ORACLE_PACKET_MAX 2176
+#define ORACLE_TUNNELS    6 /* ids 1 .. 5 */
+
+/* How one tunnel's SAs are, in both directions. */
+struct oracle_tunnel {
+	struct aead_key *in;
+	struct aead_key *out;
+	uint32_t spi_in; /* host byte order */
+	uint32_t spi_out;
+	uint32_t tenant;
+	bool esn;
+	bool udp;
+	bool v6; /* outside */
+	uint64_t last_sent;
+};
+
+struct oracle_packet {
+	uint32_t tenant;
+	uint32_t len;
+	bool used;
+	uint8_t bytes[ORACLE_PACKET_MAX];
+};
+
+struct oracle {
+	struct aead_engine *aead;
+	struct oracle_tunnel tunnel[ORACLE_TUNNELS];
+	struct oracle_packet packet[ORACLE_PACKETS];
+	uint32_t packets;
+	uint32_t matched;
+};
+
+/* Forgets the packets and sequence numbers of an input. */
+void oracle_begin(struct oracle *o);
+/* A frame goes in by the tenants' port or the underlay's. */
+void oracle_lan_in(struct oracle *o, const uint8_t *frame, uint32_t len);
+void oracle_wan_in(struct oracle *o, const uint8_t *frame, uint32_t len);
+/* A frame came out. Ends the program when it may not. */
+void oracle_lan_out(struct oracle *o, const uint8_t *frame, uint32_t len);
+void oracle_wan_out(struct oracle *o, const uint8_t *frame, uint32_t len);
+
+/*
+ * Seals `len` bytes (inner packet, padding, pad length, next header) as the tunnel's peer would.
+ * Writes the whole frame, at most 94 bytes longer, and returns its length.
+ */
+uint32_t oracle_seal(struct oracle *o, uint32_t tunnel, uint64_t sequence, const uint8_t *payload,
+		     uint32_t len, uint8_t *frame);
+
+#endif /* KAIDO_FUZZ_ORACLE_H */
