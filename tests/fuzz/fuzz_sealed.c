@@ -2,8 +2,8 @@
 /*
  * What stands behind the tag check: the input's bytes are the decrypted payload (inner packet,
  * padding, pad length, next header), sealed as the peer would. An input: one byte of options, then
- * payloads, each a byte of control, one that picks the sequence number, a length of two bytes
- * (little-endian) and so many bytes.
+ * payloads, each a byte of control, one that picks the sequence number (low half) and the outer
+ * DSCP and ECN (high half), a length of two bytes (little-endian) and so many bytes.
  */
 #include "fuzz.h"
 #include "ip_header.h"
@@ -71,11 +71,12 @@ static void payload_run(struct fuzz_input *in, uint64_t sequence[ORACLE_TUNNELS]
 	if (control & CONTROL_TRAILER)
 		len = trailer_add(payload, len);
 	if (!(control & CONTROL_AGAIN))
-		sequence[tunnel] += step[jump % (sizeof(step) / sizeof(step[0]))];
+		sequence[tunnel] += step[(jump & 0xf) % (sizeof(step) / sizeof(step[0]))];
 	/* Without ESN no peer goes on behind 2^32 - 1. */
 	if (!gateway->oracle.tunnel[tunnel].esn && sequence[tunnel] > UINT32_MAX)
 		sequence[tunnel] = UINT32_MAX;
-	sealed = oracle_seal(&gateway->oracle, tunnel, sequence[tunnel], payload, len, frame);
+	sealed = oracle_seal(&gateway->oracle, tunnel, sequence[tunnel], jump >> 4, payload, len,
+			     frame);
 	soft_gateway_frame(gateway, SOFT_WAN, frame, sealed,
 			   control & CONTROL_AT_END ? SOFT_AT_END : 0);
 	if (control & CONTROL_RUN)

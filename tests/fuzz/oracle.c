@@ -7,6 +7,7 @@
 #include "ip_header.h"
 #include "packet_fix.h"
 
+#define PROTO_TCP 6
 #define PROTO_UDP 17
 #define PROTO_ESP 50
 #define ESP_HEAD  16 /* SPI, sequence number, IV */
@@ -22,11 +23,17 @@ void oracle_begin(struct oracle *o)
 {
 	o->packets = 0;
 	o->matched = 0;
+	o->own = 0;
 	for (uint32_t t = 1; t < ORACLE_TUNNELS; t++)
 		o->tunnel[t].last_sent = 0;
 }
 
 /* ---- packets that may come out ---- */
+
+static uint8_t packet_class(const uint8_t *l3)
+{
+	return l3[0] >> 4 == 4 ? l3[1] : (uint8_t)(load_be16(l3) >> 4);
+}
 
 /* By its own account; 0: it isn't one. */
 static uint32_t packet_length(const uint8_t *l3, uint32_t avail)
@@ -40,24 +47,84 @@ static uint32_t packet_length(const uint8_t *l3, uint32_t avail)
 	return len <= avail ? len : 0;
 }
 
+/* The congestion mark that an inner packet leaves a tunnel with: RFC 6040 section 4.2, figure 4. */
+static void ecn_leave(uint8_t *inner, uint8_t outer)
+{
+	static const uint8_t leaves[4][4] = {
+		/* outer: Not-ECT, ECT(1), ECT(0), CE; a Not-ECT inner one under CE is dropped */
+		[0] = { 0, 0, 0, 0 },
+		[1] = { 1, 1, 1, 3 },
+		[2] = { 2, 1, 2, 3 },
+		[3] = { 3, 3, 3, 3 },
+	};
+
+	if (inner[0] >> 4 == 4)
+		inner[1] = (uint8_t)((inner[1] & 0xfc) | leaves[inner[1] & 3][outer]);
+	else
+		inner[1] = (uint8_t)((inner[1] & 0xcf) | leaves[inner[1] >> 4 & 3][outer] << 4);
+}
+
+/* A copy, or none where there are too many. */
 static void packet_expect(struct oracle *o, uint32_t tenant, const uint8_t *l3, uint32_t avail)
 {
 	struct oracle_packet *p = &o->packet[o->packets];
 
+	if (o->packets == ORACLE_PACKETS)
+		return;
 	p->len = packet_length(l3, avail);
-	if (p->len == 0 || p->len > sizeof(p->bytes) || o->packets == ORACLE_PACKETS)
+	if (p->len == 0 || p->len > sizeof(p->bytes))
 		return;
 	p->tenant = tenant;
-	p->used = false;
+	p->used = p->cut = false;
+	memset(p->sent, 0, sizeof(p->sent));
 	memcpy(p->bytes, l3, p->len);
 	o->packets++;
 }
 
+/* ---- what forwarding may change ---- */
+
+/* The MSS of a SYN may be lowered; its checksum then follows. Takes both over into `before`. */
+static void mss_adopt(uint8_t *before, const uint8_t *l3, uint32_t len)
+{
+	bool v4 = l3[0] >> 4 == 4;
+	uint32_t at = v4 ? (l3[0] & 0xfu) * 4 : IPV6_HEADER_LEN, end;
+	const uint8_t *tcp = l3 + at;
+
+	if ((v4 ? l3[9] : l3[6]) != PROTO_TCP || len < at + 20 || !(tcp[13] & 2) ||
+	    (v4 && (load_be16(l3 + 6) & 0x1fff) != 0))
+		return;
+	end = (tcp[12] >> 4) * 4u;
+	if (len < at + end)
+		return;
+	for (uint32_t i = 20; i + 4 <= end;) {
+		if (tcp[i] == 2 && tcp[i + 1] == 4) {
+			if (load_be16(tcp + i + 2) >= load_be16(before + at + i + 2))
+				return;
+			memcpy(before + at + i + 2, tcp + i + 2, 2);
+			/* The sum over all, checksum included, stays. */
+			memcpy(before + at + 16, tcp + 16, 2);
+			return;
+		}
+		if (tcp[i] == 0 || (tcp[i] != 1 && tcp[i + 1] < 2))
+			return;
+		i += tcp[i] == 1 ? 1 : tcp[i + 1];
+	}
+}
+
+/* The one's complement sum from the transport header on; 0 and 0xffff are the same. */
+static uint16_t payload_sum(const uint8_t *l3, uint32_t len)
+{
+	uint32_t at = l3[0] >> 4 == 4 ? (l3[0] & 0xfu) * 4 : IPV6_HEADER_LEN;
+
+	return checksum_fold(checksum_sum(l3 + at, len - at, 0)) % 0xffff;
+}
+
+/* The same bytes, one hop later. */
 static bool packet_is_forwarded(const struct oracle_packet *p, const uint8_t *l3, uint32_t len)
 {
 	uint8_t before[ORACLE_PACKET_MAX];
 
-	if (p->used || p->len != len)
+	if (p->used || p->len != len || p->cut)
 		return false;
 	memcpy(before, p->bytes, len);
 	if (l3[0] >> 4 == 4) {
@@ -66,7 +133,53 @@ static bool packet_is_forwarded(const struct oracle_packet *p, const uint8_t *l3
 	} else {
 		before[7]--;
 	}
-	return memcmp(before, l3, len) == 0;
+	mss_adopt(before, l3, len);
+	return memcmp(before, l3, len) == 0 && payload_sum(p->bytes, len) == payload_sum(l3, len);
+}
+
+/* RFC 791: a piece behind the first may lack options; the rest of the header is the packet's. */
+static bool header_is_pieces(const struct oracle_packet *p, const uint8_t *l3, uint32_t header_len)
+{
+	for (uint32_t i = IPV4_HEADER_MIN; i < header_len; i++)
+		if (l3[i] != p->bytes[i] && l3[i] != 1)
+			return false;
+	return l3[0] == p->bytes[0] && l3[1] == p->bytes[1] && l3[8] == p->bytes[8] - 1 &&
+	       l3[9] == p->bytes[9] && memcmp(l3 + 4, p->bytes + 4, 2) == 0 &&
+	       memcmp(l3 + 12, p->bytes + 12, 8) == 0;
+}
+
+/* A piece of it that has not been seen: no byte is sent twice. */
+static bool packet_is_cut(struct oracle_packet *p, const uint8_t *l3, uint32_t len)
+{
+	uint32_t header_len = (l3[0] & 0xfu) * 4, place = load_be16(l3 + 6), first, from;
+	uint32_t whole = load_be16(p->bytes + 6);
+	uint8_t piece[ORACLE_PACKET_MAX];
+	bool last;
+
+	if (p->used || l3[0] >> 4 != 4 || p->bytes[0] != l3[0] || p->len <= len ||
+	    (whole & 0x4000) || (place & 0x1fff) < (whole & 0x1fff))
+		return false;
+	from = ((place & 0x1fff) - (whole & 0x1fff)) * 8;
+	last = header_len + from + (len - header_len) == p->len;
+	if (header_len + from + (len - header_len) > p->len ||
+	    !header_is_pieces(p, l3, header_len) ||
+	    (place & 0xe000) != (last ? whole & 0xe000 : (whole & 0xe000) | 0x2000) ||
+	    (!last && (len - header_len) % 8 != 0))
+		return false;
+	memcpy(piece, p->bytes, header_len);
+	memcpy(piece + header_len, p->bytes + header_len + from, len - header_len);
+	memcpy(piece + 6, l3 + 6, 2);
+	mss_adopt(piece, l3, len);
+	if (memcmp(piece + header_len, l3 + header_len, len - header_len) != 0)
+		return false;
+	first = from / 8;
+	for (uint32_t i = first; i < first + (len - header_len + 7) / 8; i++) {
+		if (p->sent[i / 64] >> i % 64 & 1)
+			return false;
+		p->sent[i / 64] |= 1ull << i % 64;
+	}
+	p->cut = true;
+	return true;
 }
 
 /* One of those of the tenant that came in; it is not expected a second time. */
@@ -75,12 +188,15 @@ static bool packet_match(struct oracle *o, uint32_t tenant, const uint8_t *l3, u
 	for (uint32_t i = 0; i < o->packets; i++) {
 		struct oracle_packet *p = &o->packet[i];
 
-		if (p->tenant != tenant || !packet_is_forwarded(p, l3, len))
+		if (p->tenant != tenant)
+			continue;
+		if (packet_is_forwarded(p, l3, len))
+			p->used = true;
+		else if (!packet_is_cut(p, l3, len))
 			continue;
 		if (l3[0] >> 4 == 4)
 			FUZZ_CHECK(checksum_fold(ipv4_checksum_sum(l3, (l3[0] & 0xfu) * 4)) ==
 				   0xffff);
-		p->used = true;
 		o->matched++;
 		return true;
 	}
@@ -99,11 +215,15 @@ static bool packet_is_own(const uint8_t *l3, const uint8_t *v4, const uint8_t *v
 	return memcmp(l3 + 8, v6, 16) == 0 || memcmp(l3 + 8, link_local, 16) == 0;
 }
 
-static bool packet_is_tenants_own(const uint8_t *l3)
+/* What leaves to a tenant, or into a tunnel of its: forwarded, or the gateway's own. */
+static void packet_out(struct oracle *o, uint32_t tenant, const uint8_t *l3, uint32_t len)
 {
 	static const uint8_t v4[4] = { 10, 0, 0, 1 }, v6[16] = { 0xfd, [15] = 1 };
 
-	return packet_is_own(l3, v4, v6, mac_lan);
+	if (packet_match(o, tenant, l3, len))
+		return;
+	FUZZ_CHECK(packet_is_own(l3, v4, v6, mac_lan));
+	o->own++;
 }
 
 /* ---- ESP ---- */
@@ -174,8 +294,25 @@ void oracle_wan_in(struct oracle *o, const uint8_t *frame, uint32_t len)
 		return;
 	t = tunnel_find(o, __builtin_bswap32(load32(frame + l3 + at)), false);
 	if (t != 0 && esp_open(o, o->tunnel[t].in, o->tunnel[t].esn, frame + l3 + at, total - at,
-			       &sequence, plain))
+			       &sequence, plain)) {
+		ecn_leave(plain, packet_class(frame + l3) & 3);
 		packet_expect(o, o->tunnel[t].tenant, plain, total - at - ESP_HEAD - AEAD_TAG_LEN);
+	}
+}
+
+/* RFC 3948: without a checksum over IPv4; IPv6 always has one (RFC 8200 section 8.1). */
+static void udp_check(const uint8_t *l3, uint32_t len, uint32_t at)
+{
+	uint32_t udp_len = len - at + 8;
+	uint64_t sum =
+		checksum_sum(l3 + 8, 32, __builtin_bswap32(udp_len)) + ((uint64_t)PROTO_UDP << 24);
+
+	FUZZ_CHECK(load_be16(l3 + at - 4) == udp_len);
+	if (l3[0] >> 4 == 4)
+		FUZZ_CHECK(load16(l3 + at - 2) == 0);
+	else
+		FUZZ_CHECK(load16(l3 + at - 2) != 0 &&
+			   checksum_fold(checksum_sum(l3 + at - 8, udp_len, sum)) == 0xffff);
 }
 
 /* RFC 4303: what a receiver would check, and what a sender of ours promises. */
@@ -195,7 +332,7 @@ static void esp_check(struct oracle *o, const uint8_t *l3, uint32_t len, uint32_
 		FUZZ_CHECK(memcmp(l3 + 12, own_v4, 4) == 0 && memcmp(l3 + 16, peer_v4, 4) == 0 &&
 			   checksum_fold(ipv4_checksum_sum(l3, IPV4_HEADER_MIN)) == 0xffff);
 	if (udp)
-		FUZZ_CHECK(load_be16(l3 + at - 4) == len - at + 8 && load16(l3 + at - 2) == 0);
+		udp_check(l3, len, at);
 	FUZZ_CHECK(esp_open(o, tunnel->out, tunnel->esn, l3 + at, len - at, &sequence, plain));
 	FUZZ_CHECK(sequence > tunnel->last_sent);
 	FUZZ_CHECK(load64(l3 + at + 8) == __builtin_bswap64(sequence));
@@ -209,12 +346,13 @@ static void esp_check(struct oracle *o, const uint8_t *l3, uint32_t len, uint32_
 	for (uint32_t i = 0; i < pad; i++)
 		FUZZ_CHECK(plain[inner_len + i] == i + 1);
 	FUZZ_CHECK(packet_length(plain, inner_len) == inner_len);
-	FUZZ_CHECK(packet_match(o, tunnel->tenant, plain, inner_len) ||
-		   packet_is_tenants_own(plain));
+	/* RFC 6040 section 4.1, and DSCP copied. */
+	FUZZ_CHECK(packet_class(l3) == packet_class(plain));
+	packet_out(o, tunnel->tenant, plain, inner_len);
 }
 
-uint32_t oracle_seal(struct oracle *o, uint32_t tunnel, uint64_t sequence, const uint8_t *payload,
-		     uint32_t len, uint8_t *frame)
+uint32_t oracle_seal(struct oracle *o, uint32_t tunnel, uint64_t sequence, uint8_t class,
+		     const uint8_t *payload, uint32_t len, uint8_t *frame)
 {
 	const struct oracle_tunnel *t = &o->tunnel[tunnel];
 	uint32_t head = (t->v6 ? IPV6_HEADER_LEN : IPV4_HEADER_MIN) + (t->udp ? 8 : 0);
@@ -228,11 +366,13 @@ uint32_t oracle_seal(struct oracle *o, uint32_t tunnel, uint64_t sequence, const
 	store_be16(frame + 12, t->v6 ? 0x86dd : 0x0800);
 	l3[0] = t->v6 ? 0x60 : 0x45;
 	if (t->v6) {
+		store_be16(l3, (uint16_t)(0x6000 | class << 4));
 		l3[6] = t->udp ? PROTO_UDP : PROTO_ESP;
 		l3[7] = 64;
 		memcpy(l3 + 8, peer_v6, 16);
 		memcpy(l3 + 24, own_v6, 16);
 	} else {
+		l3[1] = class;
 		l3[8] = 64;
 		l3[9] = t->udp ? PROTO_UDP : PROTO_ESP;
 		memcpy(l3 + 12, peer_v4, 4);
@@ -293,8 +433,7 @@ void oracle_lan_out(struct oracle *o, const uint8_t *frame, uint32_t len)
 
 	FUZZ_CHECK(vlan == 0 || vlan == 102);
 	if (l3 != NULL)
-		FUZZ_CHECK(packet_match(o, vlan == 0 ? 1 : 2, l3, length) ||
-			   packet_is_tenants_own(l3));
+		packet_out(o, vlan == 0 ? 1 : 2, l3, length);
 }
 
 void oracle_wan_out(struct oracle *o, const uint8_t *frame, uint32_t len)

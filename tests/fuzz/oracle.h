@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What may leave a gateway, given what went in: every packet that is forwarded is one that came, of
- * the same tenant, one hop older and otherwise the same; once. ESP is opened and closed here by the
+ * the same tenant, one hop older and otherwise the same (but for congestion marks, a SYN's MSS, and
+ * IPv4 that is cut into fragments); once. ESP is opened and closed here by the
  * reference implementation of the cipher, with code that shares nothing with the walks.
  */
 #ifndef KAIDO_FUZZ_ORACLE_H
@@ -33,6 +34,8 @@ struct oracle_packet {
 	uint32_t tenant;
 	uint32_t len;
 	bool used;
+	bool cut;                                      /* some fragment of it came out */
+	uint64_t sent[ORACLE_PACKET_MAX / 8 / 64 + 1]; /* a bit for 8 bytes of payload */
 	uint8_t bytes[ORACLE_PACKET_MAX];
 };
 
@@ -41,7 +44,8 @@ struct oracle {
 	struct oracle_tunnel tunnel[ORACLE_TUNNELS];
 	struct oracle_packet packet[ORACLE_PACKETS];
 	uint32_t packets;
-	uint32_t matched;
+	uint32_t matched; /* that came out, fragments by themselves */
+	uint32_t own;     /* that came from the gateway itself */
 };
 
 /* Forgets the packets and sequence numbers of an input. */
@@ -54,10 +58,11 @@ void oracle_lan_out(struct oracle *o, const uint8_t *frame, uint32_t len);
 void oracle_wan_out(struct oracle *o, const uint8_t *frame, uint32_t len);
 
 /*
- * Seals `len` bytes (inner packet, padding, pad length, next header) as the tunnel's peer would.
- * Writes the whole frame, at most 94 bytes longer, and returns its length.
+ * Seals `len` bytes (inner packet, padding, pad length, next header) as the tunnel's peer would;
+ * `class` is the outer header's DSCP and ECN. Writes the whole frame, at most 94 bytes longer, and
+ * returns its length.
  */
-uint32_t oracle_seal(struct oracle *o, uint32_t tunnel, uint64_t sequence, const uint8_t *payload,
-		     uint32_t len, uint8_t *frame);
+uint32_t oracle_seal(struct oracle *o, uint32_t tunnel, uint64_t sequence, uint8_t class,
+		     const uint8_t *payload, uint32_t len, uint8_t *frame);
 
 #endif /* KAIDO_FUZZ_ORACLE_H */
