@@ -15,6 +15,7 @@
 #define IP_MORE_FRAGMENTS 0x2000
 #define IP_OFFSET_MASK    0x1fff
 #define IP_LEAST_MTU      68 /* RFC 791 */
+#define IP_LENGTH_MAX     65535
 
 #define OPTION_END    0
 #define OPTION_NOP    1
@@ -72,6 +73,15 @@ static void fragment_make(const struct packet *p, struct packet *f, struct rte_m
 	store16(ip + 10, (uint16_t)~checksum_fold(ipv4_checksum_sum(ip, header_len)));
 }
 
+/*
+ * Does it, a fragment itself, end within the packet that it is of? The offset of a piece of one that
+ * doesn't would run over into the flags, and overwrite the beginning.
+ */
+static bool fragment_fits(const struct packet *p)
+{
+	return (load_be16(p->l3 + 6) & IP_OFFSET_MASK) * 8u + p->length <= IP_LENGTH_MAX;
+}
+
 static void fragment_packet(struct worker *w, struct packet *p)
 {
 	struct packet_list *onwards =
@@ -80,6 +90,10 @@ static void fragment_packet(struct worker *w, struct packet *p)
 	uint32_t piece = mtu >= IP_LEAST_MTU ? (mtu - header_len) & ~7u : 0, payload, n;
 	struct rte_mbuf *m[BURST_MAX];
 
+	if (!fragment_fits(p)) {
+		packet_drop(w, p, DROP_ip_header);
+		return;
+	}
 	payload = p->length - header_len;
 	n = piece != 0 ? (payload + piece - 1) / piece : BURST_MAX + 1;
 	if (n > BURST_MAX) {

@@ -215,6 +215,12 @@ static bool packet_is_own(const uint8_t *l3, const uint8_t *v4, const uint8_t *v
 	return memcmp(l3 + 8, v6, 16) == 0 || memcmp(l3 + 8, link_local, 16) == 0;
 }
 
+static void packet_print(const uint8_t *l3, uint32_t len)
+{
+	for (uint32_t i = 0; i < len; i++)
+		fprintf(stderr, "%02x%s", l3[i], i + 1 == len ? "\n" : i % 4 == 3 ? " " : "");
+}
+
 /* What leaves to a tenant, or into a tunnel of its: forwarded, or the gateway's own. */
 static void packet_out(struct oracle *o, uint32_t tenant, const uint8_t *l3, uint32_t len)
 {
@@ -222,7 +228,14 @@ static void packet_out(struct oracle *o, uint32_t tenant, const uint8_t *l3, uin
 
 	if (packet_match(o, tenant, l3, len))
 		return;
-	FUZZ_CHECK(packet_is_own(l3, v4, v6, mac_lan));
+	if (!packet_is_own(l3, v4, v6, mac_lan)) {
+		fprintf(stderr, "tenant %u: nothing that came explains what went out:\n", tenant);
+		packet_print(l3, len);
+		fprintf(stderr, "what came:\n");
+		for (uint32_t i = 0; i < o->packets; i++)
+			packet_print(o->packet[i].bytes, o->packet[i].len);
+		abort();
+	}
 	o->own++;
 }
 
