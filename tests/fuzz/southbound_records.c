@@ -38,7 +38,7 @@ static struct abi_attachment pick_attachment(struct fuzz_input *in)
 	static const uint16_t vlan[] = { 0, 101, 102, 4094 }, mtu[] = { 0, 0, 1280, 576 };
 	uint8_t id = fuzz_u8(in), place = fuzz_u8(in), addresses = fuzz_u8(in);
 	struct abi_attachment r = {
-		.id = 1 + id % 3,
+		.id = 1 + (id & 0xf) % 3,
 		.tenant = (id >> 4) % 4,
 		.vlan = vlan[place & 3],
 		.mtu = mtu[place >> 2 & 3],
@@ -57,7 +57,9 @@ static struct abi_tunnel pick_tunnel(struct fuzz_input *in)
 {
 	static const uint16_t mtu[] = { 0, 1400, 600, 9000 };
 	uint8_t id = fuzz_u8(in), how = fuzz_u8(in);
-	struct abi_tunnel r = { .id = 1 + id % 3, .tenant = (id >> 4) % 4, .cookie = how >> 6 };
+	struct abi_tunnel r = { .id = 1 + (id & 0xf) % 3,
+				.tenant = (id >> 4) % 4,
+				.cookie = how >> 6 };
 
 	r.local = without_length(pick_address(in));
 	r.remote = without_length(pick_address(in));
@@ -74,7 +76,7 @@ static struct abi_sa pick_sa(struct fuzz_input *in)
 	static const uint32_t window[] = { 0, 64, 1024, 4096 };
 	uint8_t id = fuzz_u8(in), how = fuzz_u8(in), spi = fuzz_u8(in), numbers = fuzz_u8(in);
 	struct abi_sa r = {
-		.id = 1 + id % 6,
+		.id = 1 + (id & 0xf) % 6,
 		.tunnel = 1 + (id >> 4) % 3,
 		.spi = htonl(0x100u + spi % 4),
 		.direction = how & 1 ? ABI_SA_IN : ABI_SA_OUT,
