@@ -15,9 +15,15 @@
 #define ETHERTYPE_VLAN 0x8100
 #define ETHERTYPE_IPV6 0x86dd
 
-#define PROTO_UDP    17
-#define PROTO_ESP    50
-#define PROTO_ICMPV6 58
+#define PROTO_HOP_BY_HOP  0
+#define PROTO_UDP         17
+#define PROTO_ROUTING     43
+#define PROTO_FRAGMENT    44
+#define PROTO_ESP         50
+#define PROTO_ICMPV6      58
+#define PROTO_DESTINATION 60
+
+#define EXTENSIONS 6 /* as many as the steering program walks */
 
 #define UDP_HEADER_LEN 8
 #define UDP_PORT_ESP   4500 /* RFC 3948 */
@@ -90,31 +96,76 @@ static void classify_host(struct worker *w, struct packet *p)
 	}
 }
 
+/* What stands behind the IP header, or behind IPv6 extension headers. */
+struct upper {
+	uint32_t offset; /* from the IP header */
+	uint8_t proto;
+	bool fragment; /* `proto` is what was cut up; only a first piece shows more of it */
+};
+
+/* Hop-by-hop, routing, destination options, fragment (RFC 8200 section 4); at most EXTENSIONS. */
+static void upper_ipv6_extensions(const struct packet *p, struct upper *u)
+{
+	for (uint32_t i = 0; i < EXTENSIONS; i++) {
+		const uint8_t *header = p->l3 + u->offset;
+
+		if (u->offset + 8u > p->length)
+			return;
+		if (u->proto == PROTO_FRAGMENT) {
+			u->fragment = u->fragment || (load_be16(header + 2) & 0xfff9) != 0;
+			u->offset += 8;
+		} else if (u->proto == PROTO_HOP_BY_HOP || u->proto == PROTO_ROUTING ||
+			   u->proto == PROTO_DESTINATION) {
+			u->offset += 8u + header[1] * 8u;
+		} else {
+			return;
+		}
+		u->proto = header[0];
+		if (u->fragment)
+			return;
+	}
+}
+
+static struct upper upper_find(const struct packet *p)
+{
+	struct upper u = { .offset = IPV6_HEADER_LEN, .proto = p->l3[6] };
+
+	if (p->family == IP_V4) {
+		u.offset = (p->l3[0] & 0xfu) * 4;
+		u.proto = p->l3[9];
+		u.fragment = (load_be16(p->l3 + 6) & 0x3fff) != 0;
+	} else if (unlikely(u.proto != PROTO_ESP && u.proto != PROTO_UDP)) {
+		upper_ipv6_extensions(p, &u);
+	}
+	return u;
+}
+
 static void classify_underlay(struct worker *w, struct packet *p)
 {
-	const uint8_t *l3 = p->l3;
-	uint32_t offset = p->family == IP_V4 ? (l3[0] & 0xfu) * 4 : IPV6_HEADER_LEN;
-	uint8_t proto = p->family == IP_V4 ? l3[9] : l3[6];
-	bool fragment = p->family == IP_V4 && (load_be16(l3 + 6) & 0x3fff) != 0;
-	const uint8_t *l4 = l3 + offset;
+	struct upper u = upper_find(p);
+	const uint8_t *l4 = p->l3 + u.offset;
 
-	if (proto == PROTO_ESP) {
-		if (fragment) {
+	if (u.proto == PROTO_ESP) {
+		if (unlikely(u.fragment)) {
 			w->stats.tenant[0].in_packets++;
 			w->stats.tenant[0].in_bytes += p->length;
 			packet_drop(w, p, DROP_outer_fragment);
 			return;
 		}
-	} else if (proto == PROTO_UDP && !fragment &&
-		   p->length >= offset + UDP_HEADER_LEN + sizeof(uint32_t) &&
+	} else if (u.proto == PROTO_UDP && !u.fragment &&
+		   p->length >= u.offset + UDP_HEADER_LEN + sizeof(uint32_t) &&
 		   load_be16(l4 + 2) == UDP_PORT_ESP && load32(l4 + UDP_HEADER_LEN) != 0) {
-		offset += UDP_HEADER_LEN;
+		u.offset += UDP_HEADER_LEN;
 		p->flags |= PACKET_UDP;
 	} else {
 		classify_host(w, p);
 		return;
 	}
-	p->esp_offset = (uint8_t)offset;
+	if (unlikely(u.offset > UINT8_MAX)) { /* extension headers without end */
+		classify_host(w, p);
+		return;
+	}
+	p->esp_offset = (uint8_t)u.offset;
 	p->walk = ABI_TRACE_INBOUND;
 	packet_push(&w->inbound, p);
 }

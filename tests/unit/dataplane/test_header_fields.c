@@ -329,6 +329,57 @@ static void test_fragment_of_fragment(void **state)
 	testbed_destroy(bed);
 }
 
+/* Puts extension headers between the outer IPv6 header and ESP; returns the frame's length. */
+static uint32_t extend(uint8_t *esp, uint32_t len, const uint8_t *headers, uint32_t headers_len)
+{
+	uint8_t *l3 = esp + 14;
+
+	memmove(l3 + 40 + headers_len, l3 + 40, len - 54);
+	memcpy(l3 + 40, headers, headers_len);
+	l3[6] = headers[headers_len]; /* what the first one is stands behind them */
+	store_be16(l3 + 4, (uint16_t)(load_be16(l3 + 4) + headers_len));
+	return len + headers_len;
+}
+
+static void extensions_case(const uint8_t *headers, uint32_t headers_len, uint32_t out_wanted,
+			    enum drop_reason reason)
+{
+	struct testbed *bed = testbed_create(SA_OUTER_V6, 16, 64);
+	struct rte_mbuf *out[BURST_MAX];
+	uint8_t frame[2048], esp[2048];
+	uint32_t len = seal(bed, frame, testbed_frame(frame, IP_V4, 100, true), esp);
+
+	routes_swap(bed);
+	len = extend(esp, len, headers, headers_len);
+	testbed_walk(bed, BED_PORT_UNDERLAY, esp, len);
+	assert_int_equal(testbed_out(bed, BED_PORT_TENANT, out), out_wanted);
+	if (out_wanted == 1)
+		rte_pktmbuf_free(out[0]);
+	else
+		assert_int_equal(testbed_drops(bed, 0, reason), 1);
+	testbed_conserved(bed, 0, 0);
+	testbed_destroy(bed);
+}
+
+/* ESP is found behind extension headers; in pieces it is not taken for anything else. */
+static void test_extension_headers(void **state)
+{
+	static const uint8_t options[] = { 50, 0, 1, 4, 0, 0, 0, 0, 60 };
+	static const uint8_t chain[] = { 43, 0, 1, 4,  0, 0, 0, 0, 60, 0, 4, 0, 0,
+					 0,  0, 0, 50, 0, 1, 4, 0, 0,  0, 0, 0 };
+	static const uint8_t atomic[] = { 50, 0, 0, 0, 1, 2, 3, 4, 44 };
+	static const uint8_t first[] = { 50, 0, 0, 1, 1, 2, 3, 4, 44 };
+	static const uint8_t later[] = { 50, 0, 0, 8, 1, 2, 3, 4, 44 };
+	static const uint8_t endless[] = { 60, 200, 1, 4, 0, 0, 0, 0, 60 };
+
+	extensions_case(options, 8, 1, DROP_NONE);
+	extensions_case(chain, 24, 1, DROP_NONE);
+	extensions_case(atomic, 8, 1, DROP_NONE);
+	extensions_case(first, 8, 0, DROP_outer_fragment);
+	extensions_case(later, 8, 0, DROP_outer_fragment);
+	extensions_case(endless, 8, 0, DROP_not_underlay);
+}
+
 static int setup(void **state)
 {
 	testbed_eal();
@@ -342,6 +393,7 @@ int main(void)
 		cmocka_unit_test(test_mss),
 		cmocka_unit_test(test_mss_inbound),
 		cmocka_unit_test(test_mss_malformed),
+		cmocka_unit_test(test_extension_headers),
 		cmocka_unit_test(test_fragments),
 		cmocka_unit_test(test_fragment_options),
 		cmocka_unit_test(test_fragment_of_fragment),
