@@ -16,7 +16,7 @@
 
 # shellcheck disable=SC2034 # for who sources this
 WORLD=                         # folder with keys, sockets, states and logs
-WORLD_BUILD=${WORLD_BUILD:-$KAIDO_ROOT/build}
+WORLD_BUILD=${KAIDO_BUILD:-$KAIDO_ROOT/build}
 WORLD_TENANTS=()
 WORLD_PORTS=()
 WORLD_SITE_MTU=${WORLD_SITE_MTU:-1400} # of the hosts: what fits a tunnel over the 1500 of the WAN
