@@ -287,6 +287,13 @@ void changes_run(struct daemon *daemon)
 		change_run(change);
 }
 
+bool changes_pending(const struct daemon *daemon)
+{
+	const struct changes *changes = &daemon->changes;
+
+	return changes->confirming || changes->current != NULL || !STAILQ_EMPTY(&changes->queue);
+}
+
 static void runner(evutil_socket_t fd, short what, void *context)
 {
 	changes_run(context);

@@ -71,6 +71,8 @@ void change_submit(struct daemon *daemon, struct rpc_request *request,
 		   int (*build)(struct change *change, json_t *params));
 /* Starts the next one where nothing is under way. */
 void changes_run(struct daemon *daemon);
+/* Is a change under way, or waits for its turn or its confirmation? */
+bool changes_pending(const struct daemon *daemon);
 /* 0; -ENOENT: nothing waits; or an error of the store. */
 int changes_confirm(struct daemon *daemon, const struct rpc_caller *caller);
 

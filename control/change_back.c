@@ -72,6 +72,7 @@ int changes_confirm(struct daemon *daemon, const struct rpc_caller *caller)
 	}
 	daemon->changes.confirming = false;
 	event_del(daemon->changes.confirm);
+	daemon_erase(daemon);
 	return 0;
 }
 

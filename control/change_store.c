@@ -91,6 +91,17 @@ static void desired_set(struct daemon *daemon, const struct model *model)
 	daemon->desired = copy;
 }
 
+/* The way back is given up. Should this fail, the next change or start takes care of it. */
+static bool before_forget(struct store *store)
+{
+	if (store_begin(store) < 0)
+		return false;
+	if (store_forget_before(store) == 0 && store_commit(store) == 0)
+		return true;
+	store_abort(store);
+	return false;
+}
+
 static void change_final(struct change *change, bool applied)
 {
 	struct daemon *daemon = change->daemon;
@@ -103,10 +114,8 @@ static void change_final(struct change *change, bool applied)
 		changes->confirming = true;
 		changes->deadline = (uint64_t)time(NULL) + change->confirm_within;
 		event_add(changes->confirm, &delay);
-	} else if (!change->rollback && store_begin(daemon->store) == 0) {
-		/* Should this fail, the next change or start takes care of it. */
-		if (store_forget_before(daemon->store) < 0 || store_commit(daemon->store) < 0)
-			store_abort(daemon->store);
+	} else if (change->rollback || before_forget(daemon->store)) {
+		daemon_erase(daemon);
 	}
 	snprintf(text, sizeof(text), "generation %llu: %zu changes%s",
 		 (unsigned long long)daemon->desired->generation, json_array_size(change->changes),
@@ -140,6 +149,10 @@ static void change_refused(struct change *change, const char *text)
 		store_abort(store); /* the way back is on the disk: the next start takes it */
 	if (back != NULL)
 		desired_set(daemon, back);
+	if (ret == 0) {
+		daemon->erase_owed |= daemon_loses(change->next, daemon->desired);
+		daemon_erase(daemon);
+	}
 	model_destroy(back);
 	if (daemon->reconcile.installed != NULL)
 		daemon->reconcile.installed->generation = daemon->desired->generation;
@@ -231,6 +244,7 @@ void change_store(struct change *change)
 		change_fail_unwritable(change);
 		return;
 	}
+	change->daemon->erase_owed |= daemon_loses(change->now, change->next);
 	desired_set(change->daemon, change->next);
 	change_send(change, plan);
 }

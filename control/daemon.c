@@ -240,6 +240,10 @@ static void history_start(struct daemon *daemon)
 	ret = history_open(path, daemon->options.sample_interval, &daemon->history);
 	if (ret < 0)
 		log_error("%s: no history is kept: %s", path, strerror(-ret));
+	/* A kaidod that ended between a change and its erasing; where there is a way back, later. */
+	daemon->erase_owed = true;
+	if (!changes_pending(daemon))
+		daemon_erase(daemon);
 }
 
 static int state_open(struct daemon *daemon)

@@ -38,6 +38,7 @@ struct daemon {
 	struct reconcile reconcile;
 	struct totals totals;
 	bool totals_trouble;          /* the last saving failed */
+	bool erase_owed;              /* totals and history may be of what was deleted */
 	struct history *history;      /* NULL: its folder can't be written */
 	struct graph_service *graphs; /* NULL: no graphs */
 	struct rpc_server *rpc;
@@ -52,5 +53,11 @@ void daemon_destroy(struct daemon *daemon);
 /* Tells subscribers and the system log. `tenant` and `tunnel` may be NULL. */
 void daemon_event(struct daemon *daemon, const char *kind, const char *text, const char *tenant,
 		  const char *tunnel);
+
+/* Does `to` lack a tenant or tunnel of `from`? */
+bool daemon_loses(const struct model *from, const struct model *to);
+/* Erases totals and history of what the desired state doesn't have, where that is owed. Not while
+ * there is a way back to another state. */
+void daemon_erase(struct daemon *daemon);
 
 #endif /* KAIDO_CONTROL_DAEMON_H */

@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "history.h"
-#include "history_file.h"
+#include "history_state.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,35 +22,6 @@
 
 /* A template says when its files were last updated; librrd fills the time since with NaN. */
 #define TEMPLATE_AGE 600 /* seconds */
-
-struct round {
-	time_t now;
-	size_t n;
-	struct history_row row[];
-};
-
-struct history {
-	char *dir;
-	uint32_t step;
-	pthread_t thread;
-
-	pthread_mutex_t queue_lock; /* held for moments only; after file_lock where both are */
-	pthread_cond_t work;
-	pthread_cond_t idle;
-	struct round *pending;
-	struct round *current; /* rows: file_lock too */
-	bool closing;
-	struct history_status status;
-
-	pthread_mutex_t file_lock; /* held while a file is written, made or removed */
-	struct history_template template;
-};
-
-static bool round_row_of(const struct history_row *row, const char *tenant, const char *tunnel)
-{
-	return strcmp(row->tenant, tenant) == 0 &&
-	       (tunnel == NULL || strcmp(row->tunnel, tunnel) == 0);
-}
 
 static void error_note(struct history *history, const char *path, const char *text)
 {
@@ -319,52 +286,4 @@ void history_status(struct history *history, struct history_status *status)
 	*status = history->status;
 	status->pending = (history->pending != NULL) + (history->current != NULL);
 	pthread_mutex_unlock(&history->queue_lock);
-}
-
-static void round_forget(struct round *round, const char *tenant, const char *tunnel)
-{
-	size_t i;
-
-	for (i = 0; round != NULL && i < round->n; i++)
-		if (round_row_of(&round->row[i], tenant, tunnel))
-			round->row[i].tenant[0] = '\0';
-}
-
-static int tree_entry_remove(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	return remove(path) < 0 && errno != ENOENT ? -errno : 0;
-}
-
-static int file_remove(const char *path, const char *suffix)
-{
-	char name[4096 + 8];
-
-	snprintf(name, sizeof(name), "%s%s", path, suffix);
-	return unlink(name) < 0 && errno != ENOENT ? -errno : 0;
-}
-
-int history_erase(struct history *history, const char *tenant, const char *tunnel)
-{
-	char path[4096];
-	int rc;
-
-	rc = history_file_path(path, sizeof(path), history->dir, tenant, tunnel);
-	if (rc < 0)
-		return rc;
-	pthread_mutex_lock(&history->file_lock);
-	pthread_mutex_lock(&history->queue_lock);
-	round_forget(history->current, tenant, tunnel);
-	round_forget(history->pending, tenant, tunnel);
-	pthread_mutex_unlock(&history->queue_lock);
-	if (tunnel != NULL) {
-		rc = file_remove(path, "");
-		if (rc == 0)
-			rc = file_remove(path, ".broken");
-	} else {
-		*strrchr(path, '/') = '\0';
-		rc = nftw(path, tree_entry_remove, 8, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
-		rc = rc == -1 && errno == ENOENT ? 0 : rc == -1 ? -errno : rc;
-	}
-	pthread_mutex_unlock(&history->file_lock);
-	return rc;
 }

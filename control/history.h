@@ -16,11 +16,12 @@
  *
  * Threads: files are written by a thread of the history's own, so that no call of the event loop
  * waits for a disk: history_sample() and history_status() only copy. history_erase() waits for at
- * most one file. All functions may be called from any thread but history_close(), which is last.
+ * most one file, and history_sweep() reads folders. All functions may be called from any thread but history_close(), which is last.
  */
 #ifndef KAIDO_CONTROL_HISTORY_H
 #define KAIDO_CONTROL_HISTORY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <time.h>
@@ -85,6 +86,16 @@ void history_status(struct history *history, struct history_status *status);
  * handed over and not yet written. 0 also when there was none; negative errno when files are left.
  */
 int history_erase(struct history *history, const char *tenant, const char *tunnel);
+
+/* Is it to be kept? `tunnel` is NULL where the tenant itself is meant. */
+typedef bool history_known(const void *context, const char *tenant, const char *tunnel);
+
+/*
+ * Removes all history that `known` says no to, also what is handed over and not yet written. It is
+ * called with locks held: it must only look. Takes as long as reading the folders and removing what
+ * goes; 0, or the first error, with as much removed as could be.
+ */
+int history_sweep(struct history *history, history_known *known, const void *context);
 
 /* Whether `name` may be a tenant's or tunnel's name here. */
 int history_name_check(const char *name);

@@ -119,18 +119,22 @@ static int tunnel_take(struct totals *totals, const struct counters_map *map, ui
 	return 0;
 }
 
-/* Frees the rows of ids that are not marked. */
-static void rows_sweep(void **rows, uint32_t n, const uint8_t *marks, uint32_t n_marks)
+/* Frees the rows of ids that are not marked; returns how many. */
+static int rows_sweep(void **rows, uint32_t n, const uint8_t *marks)
 {
+	int freed = 0;
+
 	for (uint32_t id = 1; id < n; id++) {
-		if (rows[id] != NULL && (id >= n_marks || marks[id] == 0)) {
+		if (rows[id] != NULL && marks[id] == 0) {
 			free(rows[id]);
 			rows[id] = NULL;
+			freed++;
 		}
 	}
+	return freed;
 }
 
-static int totals_sweep(struct totals *totals, const struct model *model)
+int totals_sweep(struct totals *totals, const struct model *model)
 {
 	uint8_t *tenants = calloc(1, totals->n_tenants + 1u);
 	uint8_t *tunnels = calloc(1, totals->n_tunnels + 1u);
@@ -148,9 +152,8 @@ static int totals_sweep(struct totals *totals, const struct model *model)
 				tunnels[tenant->tunnels[k]->id] = 1;
 		}
 	}
-	rows_sweep((void **)totals->tenants, totals->n_tenants, tenants, totals->n_tenants);
-	rows_sweep((void **)totals->tunnels, totals->n_tunnels, tunnels, totals->n_tunnels);
-	ret = 0;
+	ret = rows_sweep((void **)totals->tenants, totals->n_tenants, tenants);
+	ret += rows_sweep((void **)totals->tunnels, totals->n_tunnels, tunnels);
 out:
 	free(tenants);
 	free(tunnels);
@@ -159,10 +162,10 @@ out:
 
 int totals_update(struct totals *totals, const struct counters_map *map, const struct model *model)
 {
-	int ret = totals_sweep(totals, model);
+	int ret;
 
-	if (ret < 0 || map == NULL)
-		return ret;
+	if (map == NULL)
+		return 0;
 	boot_take(totals, map->header.boot);
 	ret = tenant_take(totals, map, 0);
 	for (size_t i = 0; i < model->n_tenants && ret == 0; i++) {

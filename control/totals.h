@@ -45,8 +45,13 @@ struct totals {
 /* Reads the file of a state directory. A damaged one is put aside with a warning. */
 int totals_open(struct totals *totals, const char *directory);
 void totals_close(struct totals *totals);
-/* Takes in the counters; forgets what the model no longer has. `map` may be NULL. */
+/* Takes in the counters of what the model has. `map` may be NULL. */
 int totals_update(struct totals *totals, const struct counters_map *map, const struct model *model);
+/*
+ * Forgets what the model doesn't have; returns how many rows, or -ENOMEM. While there is a way back
+ * to another model, rows stay: they go on when it is taken.
+ */
+int totals_sweep(struct totals *totals, const struct model *model);
 int totals_save(struct totals *totals);
 
 /* NULL: nothing was counted yet. */

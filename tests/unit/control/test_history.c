@@ -292,6 +292,36 @@ static void erase_removes_what_is_named_only(void **state)
 	assert_int_equal(history_erase(world->history, "never-was", NULL), 0);
 }
 
+static bool only_branch_1(const void *context, const char *tenant, const char *tunnel)
+{
+	return strcmp(tenant, "acme") == 0 && (tunnel == NULL || strcmp(tunnel, "branch-1") == 0);
+}
+
+static void sweep_removes_what_nobody_knows(void **state)
+{
+	struct world *world = *state;
+	char tenant[256], tunnel[256], other[256], gone[256];
+
+	history_file_path(tenant, sizeof(tenant), world->dir, "acme", NULL);
+	history_file_path(tunnel, sizeof(tunnel), world->dir, "acme", "branch-1");
+	history_file_path(other, sizeof(other), world->dir, "other", NULL);
+	history_file_path(gone, sizeof(gone), world->dir, "acme", "branch-2");
+	assert_int_equal(history_sweep(world->history, only_branch_1, NULL), 0);
+	samples_add(world, 2, 1000);
+	snprintf(world->rows[0].tenant, HISTORY_NAME_LEN, "other");
+	snprintf(world->rows[1].tunnel, HISTORY_NAME_LEN, "branch-2");
+	samples_add(world, 2, 1000);
+	assert_int_equal(access(other, F_OK) | access(gone, F_OK), 0);
+	/* Also what is on its way into a file. */
+	assert_int_equal(history_sample(world->history, world->now, world->rows, 2), 0);
+	assert_int_equal(history_sweep(world->history, only_branch_1, NULL), 0);
+	history_flush(world->history);
+	assert_int_equal(access(other, F_OK), -1);
+	assert_int_equal(access(gone, F_OK), -1);
+	assert_int_equal(access(tenant, F_OK) | access(tunnel, F_OK), 0);
+	assert_int_equal(history_sweep(world->history, only_branch_1, NULL), 0);
+}
+
 static void damaged_file_is_put_aside(void **state)
 {
 	struct world *world = *state;
@@ -515,6 +545,7 @@ int main(int argc, char **argv)
 		WORLD_TEST(new_file_takes_little_disk),
 		WORLD_TEST(bad_names_are_refused),
 		WORLD_TEST(erase_removes_what_is_named_only),
+		WORLD_TEST(sweep_removes_what_nobody_knows),
 		WORLD_TEST(damaged_file_is_put_aside),
 		cmocka_unit_test(folder_that_cannot_be_made_is_an_error),
 		cmocka_unit_test(full_disk_is_an_error_not_a_crash),
