@@ -148,7 +148,7 @@ static bool header_is_pieces(const struct oracle_packet *p, const uint8_t *l3, u
 	       memcmp(l3 + 12, p->bytes + 12, 8) == 0;
 }
 
-/* A piece of it that has not been seen: no byte is sent twice. */
+/* A piece of it that has not been seen: no byte is sent twice. The reserved flag may be lost. */
 static bool packet_is_cut(struct oracle_packet *p, const uint8_t *l3, uint32_t len)
 {
 	uint32_t header_len = (l3[0] & 0xfu) * 4, place = load_be16(l3 + 6), first, from;
@@ -163,7 +163,7 @@ static bool packet_is_cut(struct oracle_packet *p, const uint8_t *l3, uint32_t l
 	last = header_len + from + (len - header_len) == p->len;
 	if (header_len + from + (len - header_len) > p->len ||
 	    !header_is_pieces(p, l3, header_len) ||
-	    (place & 0xe000) != (last ? whole & 0xe000 : (whole & 0xe000) | 0x2000) ||
+	    (place & 0x6000) != (last ? whole & 0x2000 : 0x2000) ||
 	    (!last && (len - header_len) % 8 != 0))
 		return false;
 	memcpy(piece, p->bytes, header_len);
