@@ -249,12 +249,22 @@ static uint32_t tunnel_find(const struct oracle *o, uint32_t spi, bool out)
 	return 0;
 }
 
+/* Hop-by-hop, routing and destination options: what may stand before ESP. */
+static bool is_extension(uint8_t protocol)
+{
+	return protocol == 0 || protocol == 43 || protocol == 60;
+}
+
 /* Where ESP begins behind the outer IP header, and whether it is in UDP; 0: this is something else. */
 static uint32_t esp_find(const uint8_t *l3, uint32_t len, bool *udp)
 {
 	uint32_t at = l3[0] >> 4 == 4 ? (l3[0] & 0xfu) * 4 : IPV6_HEADER_LEN;
 	uint8_t protocol = l3[0] >> 4 == 4 ? l3[9] : l3[6];
 
+	while (l3[0] >> 4 == 6 && is_extension(protocol) && len >= at + 8) {
+		protocol = l3[at];
+		at += (l3[at + 1] + 1u) * 8;
+	}
 	*udp = protocol == PROTO_UDP && len >= at + 12 && load_be16(l3 + at + 2) == UDP_ESP &&
 	       load32(l3 + at + 8) != 0;
 	if (*udp)
