@@ -10,6 +10,7 @@
 #include "tables.h"
 
 #define JOURNAL_FIRST 64u
+#define RECLAIM_EVERY 32u /* records */
 
 static const struct apply_type types[] = {
 	[ABI_TENANT_SET] = { .size = sizeof(struct abi_tenant), .check = check_tenant, .apply = tenant_set, .undo = tenant_undo, },
@@ -224,6 +225,10 @@ int apply_record(struct apply *a, uint16_t type, const void *record, char *text,
 	error = undo->type->apply(a, record, undo, &answer);
 	if (error == 0)
 		a->entries++;
+	/* A change of routes leaves kilobytes behind: they are to be used again within a large
+	 * transaction, not only after it. */
+	if (a->entries % RECLAIM_EVERY == 0)
+		reclaim_poll(a->gw->tables->reclaim);
 	return error;
 }
 
