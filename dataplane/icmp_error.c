@@ -26,8 +26,8 @@
 #define ERROR_HOPS   64
 #define QUOTE_IPV4   548  /* RFC 1812 section 4.3.2.3: at most 576 bytes in all */
 #define QUOTE_IPV6   1232 /* RFC 4443 section 2.4 (c): at most the least MTU, 1280 */
-#define ERRORS_BURST 64   /* per worker: this many at once, and so many in a */
-#define ERRORS_HZ    1000 /* second on average */
+#define ERRORS_BURST 32   /* per tenant and worker: this many at once, and so many in a */
+#define ERRORS_HZ    100  /* second on average */
 
 /*
  * Not about what has been encrypted already (a link whose MTU fell meanwhile): that is a packet of
@@ -58,20 +58,22 @@ static bool error_allowed(const struct packet *p)
 	return l3[6] != PROTO_ICMPV6 || (p->length > offset && l3[offset] >= ICMPV6_INFORMATIONAL);
 }
 
-/* A bucket of tokens per worker, so that errors never become the load. */
-static bool error_token(struct worker *w)
+/* A bucket of tokens per worker and tenant: errors never become the load, and a tenant that causes
+ * many of them takes none from the others. */
+static bool error_token(struct worker *w, uint32_t tenant)
 {
 	uint64_t now = rte_rdtsc(), each = w->tsc_hz / ERRORS_HZ;
+	uint64_t *empty = &w->error_refill[tenant];
 	uint64_t tokens;
 
-	if (w->error_refill == 0)
-		w->error_refill = now - ERRORS_BURST * each;
-	tokens = each != 0 ? (now - w->error_refill) / each : 0;
+	if (*empty == 0)
+		*empty = now - ERRORS_BURST * each;
+	tokens = each != 0 ? (now - *empty) / each : 0;
 	if (tokens == 0)
 		return false;
 	if (tokens > ERRORS_BURST)
-		w->error_refill = now - ERRORS_BURST * each;
-	w->error_refill += each;
+		*empty = now - ERRORS_BURST * each;
+	*empty += each;
 	return true;
 }
 
@@ -149,7 +151,8 @@ static bool error_make(struct worker *w, struct packet *p)
 	uint32_t room = (uint32_t)(p->l3 - (uint8_t *)p->mbuf->buf_addr);
 
 	if (at->tenant != p->tenant || memcmp(own, nobody, p->family == IP_V4 ? 4 : 16) == 0 ||
-	    room < IPV6_HEADER_LEN + ICMP_LEN + 18 || !error_allowed(p) || !error_token(w))
+	    room < IPV6_HEADER_LEN + ICMP_LEN + 18 || !error_allowed(p) ||
+	    !error_token(w, p->tenant))
 		return false;
 	drop_count(&w->stats, p);
 	if (p->family == IP_V4)

@@ -231,7 +231,9 @@ static int process_workers(struct process *p)
 		snprintf(name, sizeof(name), "inbox_%u", i);
 		w->inbox = rte_ring_create(name, RING_SIZE, (int)socket,
 					   RING_F_SP_ENQ | RING_F_SC_DEQ);
-		if (w->inbox == NULL)
+		w->error_refill = rte_calloc_socket("errors", p->options.size.max_tenants,
+						    sizeof(*w->error_refill), 64, (int)socket);
+		if (w->inbox == NULL || w->error_refill == NULL)
 			return -ENOMEM;
 		w->tables = gw->tables;
 		w->stats = stats_writer(gw->stats, i + 1);
@@ -295,6 +297,7 @@ static void process_end(struct process *p)
 		port_close(&gw->port[i]);
 	for (uint32_t i = 0; i < gw->workers; i++) {
 		ring_free(p->worker[i]->inbox);
+		rte_free(p->worker[i]->error_refill);
 		rte_free(p->worker[i]);
 	}
 	ring_free(p->to_main);

@@ -47,7 +47,7 @@ struct worker {
 	const uint8_t *stop; /* set: leave */
 	bool account_stages;
 	uint64_t tsc_hz;
-	uint64_t error_refill; /* TSC: when the bucket of ICMP errors was empty */
+	uint64_t *error_refill; /* [max_tenants] TSC: when the bucket of ICMP errors was empty */
 	struct worker_rx rx[PORTS_MAX];
 	struct worker_tx tx[PORTS_MAX]; /* by port index */
 

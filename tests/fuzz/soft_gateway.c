@@ -155,6 +155,8 @@ static void worker_create(struct soft_gateway *g)
 	w->stats = stats_writer(gw->stats, 1);
 	w->trace = gw->trace;
 	w->to_main = g->to_main;
+	w->error_refill = calloc(gw->size.max_tenants, sizeof(*w->error_refill));
+	FUZZ_CHECK(w->error_refill != NULL);
 	w->tsc_hz = 1000; /* a token for an ICMP error with every tick */
 	w->go = &g->go;
 	w->stop = &g->stop;

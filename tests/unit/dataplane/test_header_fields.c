@@ -380,6 +380,35 @@ static void test_extension_headers(void **state)
 	extensions_case(endless, 8, 0, DROP_not_underlay);
 }
 
+/* One tenant's errors are bounded, and leave those of another alone. */
+static void test_error_budget(void **state)
+{
+	struct testbed *bed = testbed_create(0, 16, 64);
+	struct rte_mbuf *out[BURST_MAX];
+	uint8_t frame[2048];
+	uint32_t len = testbed_frame(frame, IP_V6, 100, true), sent = 0;
+
+	frame[14 + 7] = 1;                /* hops */
+	bed->worker->tsc_hz = 1ull << 60; /* no token comes back while this runs */
+	bed->tables->attachment[1].ipv6[15] = 1;
+	for (uint32_t i = 0; i < 200; i++) {
+		testbed_walk(bed, BED_PORT_TENANT, frame, len);
+		if (testbed_out(bed, BED_PORT_TENANT, out) == 1) {
+			rte_pktmbuf_free(out[0]);
+			sent++;
+		}
+	}
+	assert_in_range(sent, 1, 100);
+	/* The attachment becomes another tenant's, whose budget is whole. */
+	bed->tables->attachment[1].tenant = 2;
+	bed->tables->vrf[2] = bed->tables->vrf[1];
+	testbed_walk(bed, BED_PORT_TENANT, frame, len);
+	assert_int_equal(testbed_out(bed, BED_PORT_TENANT, out), 1);
+	rte_pktmbuf_free(out[0]);
+	bed->tables->vrf[2] = (struct route_table){ 0 };
+	testbed_destroy(bed);
+}
+
 static int setup(void **state)
 {
 	testbed_eal();
@@ -394,6 +423,7 @@ int main(void)
 		cmocka_unit_test(test_mss_inbound),
 		cmocka_unit_test(test_mss_malformed),
 		cmocka_unit_test(test_extension_headers),
+		cmocka_unit_test(test_error_budget),
 		cmocka_unit_test(test_fragments),
 		cmocka_unit_test(test_fragment_options),
 		cmocka_unit_test(test_fragment_of_fragment),

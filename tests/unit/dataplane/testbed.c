@@ -137,6 +137,8 @@ struct testbed *testbed_create(uint32_t flags, uint32_t key_len, uint32_t window
 	bed->worker = aligned_alloc(64, sizeof(*bed->worker));
 	assert_true(bed->pool != NULL && bed->to_main != NULL && bed->worker != NULL);
 	memset(bed->worker, 0, sizeof(*bed->worker));
+	bed->worker->error_refill = calloc(size.max_tenants, sizeof(uint64_t));
+	assert_non_null(bed->worker->error_refill);
 	bed->worker->tables = bed->tables;
 	bed->worker->stats = stats_writer(bed->stats, 1);
 	bed->worker->to_main = bed->to_main;
@@ -180,6 +182,7 @@ void testbed_destroy(struct testbed *bed)
 	aead_engine_destroy(bed->aead);
 	rte_ring_free(bed->to_main);
 	rte_mempool_free(bed->pool);
+	free(bed->worker->error_refill);
 	free(bed->worker);
 	free(bed);
 }
