@@ -437,14 +437,15 @@ drops_of()
 			map(select($reason == "" or .key == $reason).value) | add // 0'
 }
 
-# balance_of GATEWAY TENANT: packets in - out - local - drops; 0 once none is on its way.
+# balance_of GATEWAY TENANT: packets in + fragments - out - local - drops; 0 once none is on its way.
 balance_of()
 {
 	local tries=50 balance
 
 	while :; do
 		balance=$(ctl "$1" --json show counters "$2" | jq '.tenants[0] |
-			.in_packets - .out_packets - .local_packets - ([.drops[]?] | add // 0)')
+			.in_packets + .fragments - .out_packets - .local_packets -
+			([.drops[]?] | add // 0)')
 		[[ $balance != 0 ]] && ((tries-- > 0)) || break
 		sleep 0.1
 	done
