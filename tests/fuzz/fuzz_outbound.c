@@ -2,7 +2,7 @@
 /*
  * Tenants' packets into tunnels. An input: one byte of options, then packets: a byte of control,
  * one that picks tenant and destination, a length of two bytes (little-endian) of the IP packet,
- * the number of header bytes given, and those; the rest of the packet is a pattern.
+ * the number of header bytes given, and those; the rest of the packet is a pattern of its own.
  */
 #include "fuzz.h"
 #include "ip_header.h"
@@ -68,7 +68,7 @@ static void packet_run(struct fuzz_input *in)
 	const uint8_t *headers = fuzz_bytes(in, fuzz_u8(in) % HEADERS_MAX, &given);
 
 	for (uint32_t i = 0; i < len; i++)
-		l3[i] = (uint8_t)(i * 7);
+		l3[i] = (uint8_t)(i * 7 + gateway->frames * 11);
 	memcpy(l3, headers, given < len ? given : len);
 	if (len != 0)
 		l3[0] = (uint8_t)((v6 ? 0x60 : 0x40) | (l3[0] & 0xf));

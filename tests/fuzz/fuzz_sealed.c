@@ -17,8 +17,9 @@
 #define CONTROL_AT_END  0x40
 #define CONTROL_AGAIN   0x80 /* the sequence number of the one before */
 
-#define PAYLOAD_MAX 1900
-#define STEP_LARGE  (1u << 30)
+#define PAYLOAD_MAX     1900
+#define ESP_TRAILER_LEN 2 /* pad length, next header */
+#define STEP_LARGE      (1u << 30)
 
 static struct soft_gateway *gateway;
 
@@ -74,8 +75,10 @@ static void payload_run(struct fuzz_input *in, uint64_t sequence[ORACLE_TUNNELS]
 	if (!(control & CONTROL_AGAIN)) {
 		uint32_t by = step[(jump & 0xf) % (sizeof(step) / sizeof(step[0]))];
 
-		/* Within one burst no peer gets far enough for its high half to be in doubt. */
-		if (by == STEP_LARGE)
+		/* No peer gets so far with nothing heard of it that its high half is in doubt. */
+		if (by == STEP_LARGE && len < ESP_TRAILER_LEN)
+			by = 1; /* too short to be heard */
+		else if (by == STEP_LARGE)
 			soft_gateway_run(gateway);
 		sequence[tunnel] += by;
 	}

@@ -182,25 +182,27 @@ static bool packet_is_cut(struct oracle_packet *p, const uint8_t *l3, uint32_t l
 	return true;
 }
 
-/* One of those of the tenant that came in; it is not expected a second time. */
+/* One of those of the tenant that came in, whole or a piece of it; not expected a second time. */
 static bool packet_match(struct oracle *o, uint32_t tenant, const uint8_t *l3, uint32_t len)
 {
-	for (uint32_t i = 0; i < o->packets; i++) {
-		struct oracle_packet *p = &o->packet[i];
+	struct oracle_packet *p = o->packet, *end = o->packet + o->packets;
 
-		if (p->tenant != tenant)
-			continue;
-		if (packet_is_forwarded(p, l3, len))
-			p->used = true;
-		else if (!packet_is_cut(p, l3, len))
-			continue;
-		if (l3[0] >> 4 == 4)
-			FUZZ_CHECK(checksum_fold(ipv4_checksum_sum(l3, (l3[0] & 0xfu) * 4)) ==
-				   0xffff);
-		o->matched++;
-		return true;
+	while (p < end && (p->tenant != tenant || !packet_is_forwarded(p, l3, len)))
+		p++;
+	if (p < end) {
+		p->used = true;
+	} else {
+		/* Only then: what is whole may look like a piece of another. */
+		p = o->packet;
+		while (p < end && (p->tenant != tenant || !packet_is_cut(p, l3, len)))
+			p++;
 	}
-	return false;
+	if (p == end)
+		return false;
+	if (l3[0] >> 4 == 4)
+		FUZZ_CHECK(checksum_fold(ipv4_checksum_sum(l3, (l3[0] & 0xfu) * 4)) == 0xffff);
+	o->matched++;
+	return true;
 }
 
 /* From one of the gateway's own addresses: echo replies, ICMP errors, ND. */
