@@ -285,6 +285,6 @@ source_files()
 	for pattern in "$@"; do
 		names+=(-o -name "$pattern")
 	done
-	(cd "$KAIDO_ROOT" && find . \( -name .git -o -name 'build' -o -name 'build-*' \
-		-o -name __pycache__ \) -prune -o -type f \( "${names[@]:1}" \) -printf '%P\n' | sort)
+	(cd "$KAIDO_ROOT" && find . \( -name .git -o -type d \( -name build -o -name 'build-*' \
+		-o -name __pycache__ \) \) -prune -o -type f \( "${names[@]:1}" \) -printf '%P\n' | sort)
 }
