@@ -31,6 +31,8 @@ struct tunnel *config_parse_tunnel(struct config_context *context, const char *t
 struct tenant *config_parse_tenant(struct config_context *context, const json_t *json);
 bool config_parse_route(struct config_context *context, const json_t *json, bool underlay,
 			struct route *route);
+/* People bring the fields of other gateways' files: says what to use instead. Were there any? */
+bool config_foreign_fields(struct config_reader *reader, const json_t *json);
 bool config_parse_sa(struct config_context *context, const char *tenant, const char *tunnel,
 		     const json_t *json, struct sa *sa);
 

@@ -213,11 +213,14 @@ static void prefixes_check(struct config_reader *reader, const struct tenant *te
 		struct claim_holder holder = { .what = "attachment", .name = attachment->name };
 
 		for (uint32_t k = 0; k < attachment->n_addresses; k++) {
-			struct abi_address prefix = attachment->address[k];
+			struct abi_address prefix = attachment->address[k], own = prefix;
 
+			if (prefix.family == 0)
+				continue;
 			prefix_mask(&prefix); /* overlaps were told of before */
-			if (prefix.family != 0)
-				claims_take(claims, CLAIM_PREFIX, &prefix, sizeof(prefix), &holder);
+			own.prefix_len = own.family == ABI_IPV6 ? 128 : 32;
+			claims_take(claims, CLAIM_PREFIX, &prefix, sizeof(prefix), &holder);
+			claims_take(claims, CLAIM_PREFIX, &own, sizeof(own), &holder);
 		}
 	}
 	mark = reader_enter(reader, "tunnels");

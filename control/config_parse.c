@@ -217,6 +217,26 @@ struct attachment *config_parse_attachment(struct config_context *context, const
 
 /* -- tunnels -- */
 
+/* What other gateways call a tunnel's kind; say what to use instead. */
+static bool legacy_check(struct config_reader *reader, const json_t *json, const char *member)
+{
+	static const char *const legacy[] = { "pptp", "mppe",     "l2tp",    "sstp", "gre",
+					      "ipip", "ah",       "3des",    "des",  "cbc",
+					      "null", "blowfish", "aes-cbc", NULL };
+	const char *text = json_string_value(json_object_get(json, member));
+
+	for (const char *const *kind = legacy; text != NULL && *kind != NULL; kind++) {
+		if (strcasecmp(text, *kind) != 0)
+			continue;
+		reader_error_of(reader, member,
+				"%s is not offered: tunnels are ESP with AES-GCM and nothing else, "
+				"as it is or in UDP (one of: esp, udp)",
+				*kind);
+		return true;
+	}
+	return false;
+}
+
 static void networks_parse(struct config_reader *reader, const json_t *json, struct tunnel *tunnel)
 {
 	json_t *list = field_array(reader, json, "networks");
@@ -271,12 +291,19 @@ static void encapsulation_parse(struct config_reader *reader, const json_t *json
 	static const char *const choices[] = { "esp", "udp", NULL };
 	static const char *const ports[] = { "local-port", "remote-port" };
 
+	if (legacy_check(reader, json, "encapsulation"))
+		return;
 	tunnel->udp = field_choice(reader, json, "encapsulation", choices, 0) == 1;
 	if (tunnel->udp) {
 		tunnel->local_port =
-			(uint16_t)field_integer(reader, json, ports[0], 1, 65535, 4500);
+			(uint16_t)field_integer(reader, json, ports[0], 1, 65535, ABI_UDP_PORT);
 		tunnel->remote_port =
-			(uint16_t)field_integer(reader, json, ports[1], 1, 65535, 4500);
+			(uint16_t)field_integer(reader, json, ports[1], 1, 65535, ABI_UDP_PORT);
+		if (tunnel->local_port != ABI_UDP_PORT && !reader->stored)
+			reader_error_of(reader, ports[0],
+					"must be %d, where ESP in UDP is recognised: remove it, or "
+					"set remote-port if the peer's port is another",
+					ABI_UDP_PORT);
 		return;
 	}
 	for (unsigned int i = 0; i < 2; i++) {
@@ -318,7 +345,7 @@ struct tunnel *config_parse_tunnel(struct config_context *context, const char *t
 		return NULL;
 	}
 	tunnel->references = 1;
-	if (!fields_check(reader, json, names, id_only))
+	if (!config_foreign_fields(reader, json) && !fields_check(reader, json, names, id_only))
 		return tunnel;
 	tunnel->id = id_parse(reader, json);
 	field_name(reader, json, "name", tunnel->name);

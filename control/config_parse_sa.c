@@ -19,12 +19,12 @@ const char *config_fingerprint(const struct sa *sa, char text[CONFIG_FINGERPRINT
 	return sodium_bin2hex(text, CONFIG_FINGERPRINT_LEN, sa->digest, 8);
 }
 
-/* People bring the fields of other gateways' files; say what to use instead. */
-static bool foreign_fields_check(struct config_reader *reader, const json_t *json)
+bool config_foreign_fields(struct config_reader *reader, const json_t *json)
 {
 	static const char *const foreign[] = { "algorithm", "cipher",    "encryption", "encr",
 					       "enc",       "integrity", "auth",       "auth-key",
 					       "hash",      "hmac",      "transform",  "proposal",
+					       "protocol",  "type",      "kind",       "mode",
 					       NULL };
 	bool found = false;
 
@@ -33,13 +33,8 @@ static bool foreign_fields_check(struct config_reader *reader, const json_t *jso
 			continue;
 		reader_error_of(
 			reader, *name,
-			"tunnels use AES-GCM with a 16-byte ICV and nothing else: remove "
-			"this and give an AES-GCM key of 128, 192 or 256 bits and its salt");
-		found = true;
-	}
-	if (json_object_get(json, "key-file") != NULL) {
-		reader_error_of(reader, "key-file",
-				"files are read by kaidoctl: send key and salt instead");
+			"tunnels use AES-GCM with a 16-byte ICV and nothing else: remove this, and "
+			"give each SA an AES-GCM key of 128, 192 or 256 bits and its salt");
 		found = true;
 	}
 	return found;
@@ -148,8 +143,13 @@ bool config_parse_sa(struct config_context *context, const char *tenant, const c
 	int direction;
 
 	memset(sa, 0, sizeof(*sa));
-	if (json_is_object(json) && foreign_fields_check(reader, json))
+	if (config_foreign_fields(reader, json))
 		return false;
+	if (json_object_get(json, "key-file") != NULL) {
+		reader_error_of(reader, "key-file",
+				"files are read by kaidoctl: send key and salt instead");
+		return false;
+	}
 	if (!fields_check(reader, json, names, stored_names))
 		return false;
 	direction = field_choice(reader, json, "direction", directions, -1);

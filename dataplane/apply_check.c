@@ -152,6 +152,10 @@ static int check_tunnel_ports(const struct abi_tunnel *r, struct answer *answer)
 	if (r->flags & ABI_TUNNEL_UDP) {
 		if (r->local_port == 0 || r->remote_port == 0)
 			return refuse(answer, -EINVAL, "UDP encapsulation wants two ports");
+		if (r->local_port != ABI_UDP_PORT)
+			return refuse(answer, -EINVAL,
+				      "local port %u: ESP in UDP is recognised on port %u only",
+				      r->local_port, ABI_UDP_PORT);
 	} else if (r->local_port != 0 || r->remote_port != 0) {
 		return refuse(answer, -EINVAL, "ports are for UDP encapsulation only");
 	}

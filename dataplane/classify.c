@@ -7,6 +7,7 @@
 #include <rte_mbuf.h>
 #include <rte_prefetch.h>
 
+#include "abi/message.h"
 #include "ip_header.h"
 #include "worker.h"
 
@@ -26,8 +27,7 @@
 #define EXTENSIONS 6 /* as many as the steering program walks */
 
 #define UDP_HEADER_LEN 8
-#define UDP_PORT_ESP   4500 /* RFC 3948 */
-#define ESP_SPI_MIN    256  /* below: reserved, and zero is IKE's marker behind UDP */
+#define ESP_SPI_MIN    256 /* below: reserved, and zero is IKE's marker behind UDP */
 
 #define ND_FIRST 133 /* ICMPv6: router solicitation ... redirect */
 #define ND_LAST  137
@@ -154,7 +154,7 @@ static void classify_underlay(struct worker *w, struct packet *p)
 		}
 	} else if (u.proto == PROTO_UDP && !u.fragment &&
 		   p->length >= u.offset + UDP_HEADER_LEN + sizeof(uint32_t) &&
-		   load_be16(l4 + 2) == UDP_PORT_ESP && load32(l4 + UDP_HEADER_LEN) != 0) {
+		   load_be16(l4 + 2) == ABI_UDP_PORT && load32(l4 + UDP_HEADER_LEN) != 0) {
 		u.offset += UDP_HEADER_LEN;
 		p->flags |= PACKET_UDP;
 	} else {

@@ -160,6 +160,9 @@ struct abi_attachment {
 };
 static_assert(sizeof(struct abi_attachment) == 168, "abi_attachment is 168 bytes");
 
+/* Where UDP may hold ESP (RFC 3948): the local port of each tunnel with ABI_TUNNEL_UDP. */
+#define ABI_UDP_PORT 4500
+
 enum abi_tunnel_flags {
 	ABI_TUNNEL_UDP = 1u << 0, /* ESP in UDP, RFC 3948 */
 };
@@ -170,9 +173,9 @@ struct abi_tunnel {
 	struct abi_address local;  /* outer source; an address of the underlay */
 	struct abi_address remote; /* outer destination, same family */
 	uint32_t flags;
-	uint16_t local_port; /* with ABI_TUNNEL_UDP; host byte order; 4500 as a rule */
-	uint16_t remote_port;
-	uint16_t mtu; /* largest outer packet; 0: that of the underlay's attachment */
+	uint16_t local_port;  /* with ABI_TUNNEL_UDP: ABI_UDP_PORT; host byte order, else 0 */
+	uint16_t remote_port; /* any, for a peer behind a NAT */
+	uint16_t mtu;         /* largest outer packet; 0: that of the underlay's attachment */
 	uint16_t reserved[3];
 	uint64_t cookie;
 };

@@ -6,7 +6,7 @@ import os
 import pty
 import select
 
-WAIT = 60  # seconds without a byte
+WAIT = 120  # seconds without a byte
 
 
 class Terminal:

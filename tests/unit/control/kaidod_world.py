@@ -11,6 +11,11 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", ".."))
+
+from harness import kaido_abi as abi  # noqa: E402
+
+WAIT = 300  # seconds; generous, since two cores may be shared
 HERE = os.path.dirname(os.path.realpath(__file__))
 
 
@@ -22,7 +27,7 @@ class RpcError(Exception):
 
 
 class Client:
-    def __init__(self, path, timeout=60):
+    def __init__(self, path, timeout=WAIT):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(timeout)
         try:
@@ -105,7 +110,7 @@ class World:
         if process is None or process.poll() is not None:
             return
         process.send_signal(number)
-        process.wait(60)
+        process.wait(WAIT)
 
     def stop_kaidod(self, number=signal.SIGTERM):
         self.stop(self.kaidod, number)
@@ -132,7 +137,7 @@ class World:
         finally:
             client.close()
 
-    def wait(self, what, condition, seconds=60):
+    def wait(self, what, condition, seconds=WAIT):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if condition():
@@ -141,7 +146,14 @@ class World:
         raise AssertionError(f"waited {seconds} s for: {what}\n" + self.log())
 
     def converged(self):
-        return self.call("system.status")["dataplane"]["converged"]
+        """kaidod may not have noticed yet that the dataplane that it had is gone."""
+        try:
+            with abi.Client(self.path("dataplane"), timeout=WAIT) as client:
+                boot = client.hello_reply.boot
+        except (FileNotFoundError, ConnectionError):
+            return False
+        status = self.call("system.status")["dataplane"]
+        return status["converged"] and int(status["boot"], 16) == boot
 
     def wait_converged(self):
         self.wait("it converges", self.converged)

@@ -408,7 +408,7 @@ static int graph_draw(struct world *world, const struct graph_request *request, 
 	if (rc < 0)
 		return rc;
 	*data = malloc(GRAPH_RESULT_MAX);
-	while (poll(&ready, 1, 60000) == 1) {
+	while (poll(&ready, 1, 300000) == 1) {
 		n = read(ready.fd, *data + used, GRAPH_RESULT_MAX - used);
 		if (n <= 0)
 			break;

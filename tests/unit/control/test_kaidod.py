@@ -19,7 +19,7 @@ sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", ".."))
 
 from harness import kaido_abi as abi  # noqa: E402
-from kaidod_world import Client, RpcError, World, config, key, sa, tenant, tunnel  # noqa: E402
+from kaidod_world import WAIT, Client, RpcError, World, config, key, sa, tenant, tunnel  # noqa: E402
 
 KAIDOD = None
 
@@ -220,11 +220,22 @@ class Validation(Case):
         ("tenants/0/tunnels/0/remote", "192.0.2.1", "/tenants/0/tunnels/0/remote", "same address"),
         ("tenants/0/tunnels/0/remote", "host.example", "/tenants/0/tunnels/0/remote", "not an IPv4"),
         ("tenants/0/tunnels/0/encapsulation", "gre", "/tenants/0/tunnels/0/encapsulation", "esp, udp"),
+        ("tenants/0/tunnels/0/encapsulation", "PPTP", "/tenants/0/tunnels/0/encapsulation", "AES-GCM"),
+        ("tenants/0/tunnels/0/encapsulation", "3des", "/tenants/0/tunnels/0/encapsulation", "AES-GCM"),
+        ("tenants/0/tunnels/0/protocol", "l2tp", "/tenants/0/tunnels/0/protocol", "AES-GCM"),
+        ("tenants/0/tunnels/0/cipher", "aes-256-cbc", "/tenants/0/tunnels/0/cipher", "AES-GCM"),
+        ("tenants/0/tunnels/0/sas/0/mode", "cbc", "/tenants/0/tunnels/0/sas/0/mode", "AES-GCM"),
+        ("tenants/0/tunnels/0", {**tunnel("one", 1), "encapsulation": "udp", "local-port": 4501},
+         "/tenants/0/tunnels/0/local-port", "must be 4500"),
+        ("tenants/0/tunnels/0", {**tunnel("one", 1), "encapsulation": "udp", "remote-port": 61234}, None, None),
         ("tenants/0/tunnels/0/local-port", 4500, "/tenants/0/tunnels/0/local-port", "encapsulation: udp"),
         ("tenants/0/tunnels/0/networks/0", "10.0.1.7/24", "/tenants/0/tunnels/0/networks/0", "10.0.1.0/24"),
         ("tenants/0/tunnels/0/networks/0", "10.0.1.0/33", "/tenants/0/tunnels/0/networks/0", "not a prefix") ,
         ("tenants/0/tunnels/0/networks/0", "10.0.2.0/24", "/tenants/0/tunnels/1/networks/0", "already belongs"),
         ("tenants/0/tunnels/0/networks/0", "172.31.0.0/24", "/tenants/0/tunnels/0/networks/0", "attachment 'dc'"),
+        ("tenants/0/tunnels/0/networks/0", "172.31.0.1/32", "/tenants/0/tunnels/0/networks/0", "attachment 'dc'"),
+        ("tenants/0/tunnels/0/networks/0", "172.31.0.0/25", None, None),
+        ("tenants/0/routes/0", {"prefix": "172.31.0.0/24", "tunnel": "one"}, "/tenants/0/routes/0", "attachment 'dc'"),
         ("tenants/0/tunnels/1/name", "one", "/tenants/0/tunnels", "'one'"),
         ("tenants/0/tunnels/0/sas/0/spi", 255, "/tenants/0/tunnels/0/sas/0/spi", "256"),
         ("tenants/0/tunnels/0/sas/0/spi", 0x10002, "/tenants/0/tunnels/1/sas/0/spi", "already belongs"),
@@ -300,6 +311,8 @@ class Validation(Case):
                 ("route.set", {"tenant": "acme", "route": {"prefix": "1.0.0.0/8", "via": "9.9.9.9"}}, "/route/via"),
                 ("attachment.set", {"tenant": "acme", "attachment": {"name": "x", "port": "wan"}},
                  "/attachment/vlan"),
+                ("attachment.set", {"tenant": "acme", "attachment": {"name": "x", "port": "lan", "vlan": 9,
+                                                                     "addresses": ["10.0.1.1/24"]}}, ""),
                 ("tenant.set", {"tenant": {"name": "b", "nets": 1}}, "/tenant/nets"),
                 ("underlay.set", {"underlay": {"name": "b", "port": "lan", "vlan": 101, "netdev": "x"}},
                  "/underlay/vlan")):
@@ -401,7 +414,7 @@ class Apply(Case):
                                 lambda: not self.call("system.status")["dataplane"]["connected"])
                 self.assertFalse(self.apply(config(tenant(crash, 200, [])))["applied"])
                 self.world.start_dataplane("--crash", crash)
-                self.world.dataplane.wait(60)
+                self.world.dataplane.wait(WAIT)
                 self.world.start_dataplane()
                 self.world.wait_converged()
                 self.assertEqual(len(self.tables()["tenant"]), 1)
@@ -414,7 +427,7 @@ class Apply(Case):
         client = self.world.client()
         client.raw(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tenant.delete",
                                "params": {"name": "acme"}}).encode() + b"\n")
-        time.sleep(0.5)
+        self.world.wait("it is stored and under way", lambda: len(self.call("tenant.list")["tenants"]) == 1)
         self.world.stop_kaidod(signal.SIGKILL)
         self.world.dataplane.send_signal(signal.SIGCONT)
         self.world.start_kaidod()
@@ -614,7 +627,7 @@ class Keys(Case):
 
     def fails(self, part):
         process = self.world.start_kaidod(wait=False)
-        self.assertNotEqual(process.wait(60), 0)
+        self.assertNotEqual(process.wait(WAIT), 0)
         self.assertIn(part, self.world.log())
 
     def test_master_key(self):
@@ -645,7 +658,7 @@ class Keys(Case):
         with open(self.world.path("second.log"), "wb") as log:
             second = subprocess.run([KAIDOD, "--state", self.world.state, "--socket", self.world.path("rpc2"),
                                      "--dataplane", self.world.path("dataplane"), "--master-key",
-                                     self.world.path("master.key")], stderr=log, timeout=60)
+                                     self.world.path("master.key")], stderr=log, timeout=WAIT)
         self.assertNotEqual(second.returncode, 0)
 
     def test_hardened(self):
@@ -736,7 +749,7 @@ class Disk(Case):
         before = self.call("config.get"), self.tables()
         self.world.stop_kaidod()
         subprocess.run(["mount", "-o", "remount,ro", self.world.state], check=True)
-        self.assertNotEqual(self.world.start_kaidod(wait=False).wait(60), 0)
+        self.assertNotEqual(self.world.start_kaidod(wait=False).wait(WAIT), 0)
         self.assertIn("ead-only", self.world.log())
         self.assertEqual(self.tables(), before[1])
         subprocess.run(["mount", "-o", "remount,rw", self.world.state], check=True)

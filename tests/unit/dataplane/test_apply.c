@@ -215,6 +215,9 @@ static void conflicts_are_refused(void **state)
 	tunnel = make_tunnel(3, 1, "192.0.2.1", "198.51.100.7");
 	tunnel.flags = ABI_TUNNEL_UDP;
 	REFUSE(a, TUNNEL_SET, tunnel, -EINVAL);
+	tunnel.local_port = 4501; /* nothing that came there would be seen as ESP */
+	tunnel.remote_port = 4500;
+	REFUSE(a, TUNNEL_SET, tunnel, -EINVAL);
 	/* SAs */
 	REFUSE(a, SA_SET, make_sa_in(50, 1, 0x1002), -EEXIST);
 	REFUSE(a, SA_SET, make_sa_in(50, 9, 0x5000), -ENOENT);
