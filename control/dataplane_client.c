@@ -197,11 +197,6 @@ void dataplane_client_destroy(struct dataplane_client *client)
 	free(client);
 }
 
-bool dataplane_client_connected(const struct dataplane_client *client)
-{
-	return client->ready;
-}
-
 /* -- requests -- */
 
 int dataplane_commit(struct dataplane_client *client,

@@ -34,7 +34,6 @@ int dataplane_client_create(struct event_base *base, const char *path,
 			    struct dataplane_client **client);
 /* Open requests end without a call. NULL is allowed. */
 void dataplane_client_destroy(struct dataplane_client *client);
-bool dataplane_client_connected(const struct dataplane_client *client);
 
 /*
  * One transaction. `fill` makes the next message behind the header: writes records of one type into

@@ -7,6 +7,7 @@ import glob
 import json
 import os
 import pwd
+import shutil
 import signal
 import sqlite3
 import struct
@@ -876,6 +877,30 @@ class Numbers(Case):
         self.apply(config(tenant("other", 1, [{**wanted, "name": "again"}])))
         (second,) = [s for s in self.call("sa.list")["sas"] if s["direction"] == "out"]
         self.assertEqual(second["sequence"], first["lease"])
+
+    def test_going_back_to_a_backup(self):
+        """As docs/operations.md has it: new outbound SAs before the dataplane comes."""
+        backup = self.world.path("backup")
+        self.start_sender(1 << 23)
+        self.apply(config(tenant("acme", 1, [tunnel("one", 1)])))
+        self.world.wait("it sends", lambda: os.path.exists(self.log) and os.path.getsize(self.log) > 0)
+        self.world.stop_kaidod()
+        shutil.copytree(self.world.state, backup)
+        size = os.path.getsize(self.log)
+        self.world.start_kaidod()
+        self.world.wait("numbers go beyond those of the backup", lambda: os.path.getsize(self.log) > size + 2000)
+        self.world.stop_dataplane()
+        self.world.stop_kaidod()
+        shutil.rmtree(self.world.state)
+        shutil.copytree(backup, self.world.state)
+        self.world.start_kaidod()
+        self.assertFalse(self.call("sa.add", tenant="acme", tunnel="one", sa=sa("out", 0x30000, 77))["applied"])
+        self.call("sa.delete", tenant="acme", tunnel="one", direction="out", spi=0x20001)
+        self.start_sender(1 << 23)
+        self.world.wait_converged()
+        self.world.wait("it sends under the new key", lambda: len(self.used(self.log)) == 2)
+        self.assertEqual([s["direction"] for s in self.call("sa.list")["sas"]], ["in", "out"])
+        self.check_ranges(self.log)
 
     def test_without_esn_the_numbers_end(self):
         self.start_sender(1 << 30)
