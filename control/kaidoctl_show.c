@@ -40,6 +40,8 @@ static int status_print(const struct topic *topic, const json_t *result)
 	line_print("dataplane version", result, "dataplane.version", TABLE_TEXT);
 	line_print("dataplane generation", result, "dataplane.generation", TABLE_PLAIN);
 	line_print("converged", result, "dataplane.converged", TABLE_TEXT);
+	if (table_member(result, "dataplane.held_back") != NULL)
+		line_print("tenants held back", result, "dataplane.held_back", TABLE_PLAIN);
 	line_print("workers", result, "dataplane.workers", TABLE_COUNT);
 	line_print("ports", result, "dataplane.ports", TABLE_COUNT);
 	line_print("tenants", result, "tenants", TABLE_PLAIN);
