@@ -8,9 +8,13 @@
 #include "address.h"
 #include "replay.h"
 
-#define MTU_MIN_V4           576u  /* RFC 1122 section 3.3.3 */
-#define MTU_MIN_V6           1280u /* RFC 8200 section 5 */
-#define SPI_MIN              256u  /* RFC 4303 section 2.1: those below are reserved */
+#define MTU_MIN_V4 576u  /* RFC 1122 section 3.3.3 */
+#define MTU_MIN_V6 1280u /* RFC 8200 section 5 */
+#define MSS_MIN    88u   /* of what RFC 791's least MTU holds, and TCP options */
+#define TUNNEL_FLAGS                                                                      \
+	(ABI_TUNNEL_UDP | ABI_TUNNEL_FOLLOW | ABI_TUNNEL_SELECTORS | ABI_TUNNEL_MSS_OFF | \
+	 ABI_TUNNEL_DSCP_IN)
+#define SPI_MIN              256u /* RFC 4303 section 2.1: those below are reserved */
 #define SEQUENCE_LIMIT_SHORT (1ull << 32)
 
 static int reserved_set(struct answer *answer)
@@ -162,6 +166,24 @@ static int check_tunnel_ports(const struct abi_tunnel *r, struct answer *answer)
 	return 0;
 }
 
+/* How the outer headers are made. */
+static int check_tunnel_policy(const struct abi_tunnel *r, struct answer *answer)
+{
+	if (r->dscp != ABI_DSCP_COPY && (r->dscp & ~0x3fu) != ABI_DSCP_SET)
+		return refuse(answer, -EINVAL, "a DSCP is 0 to 63");
+	if (r->df > ABI_DF_CLEAR)
+		return refuse(answer, -EINVAL, "the DF policy is copy, set or clear");
+	if (r->flow_label > ABI_FLOW_LABEL_ZERO)
+		return refuse(answer, -EINVAL, "the flow label's policy is sa, inner or zero");
+	if (r->mss != 0 && (r->mss < MSS_MIN || (r->flags & ABI_TUNNEL_MSS_OFF) != 0))
+		return refuse(answer, -EINVAL,
+			      "an MSS is at least %u, and there is none where clamping is off",
+			      MSS_MIN);
+	if (r->keepalive != 0 && (r->flags & ABI_TUNNEL_UDP) == 0)
+		return refuse(answer, -EINVAL, "keepalives are for UDP encapsulation only");
+	return 0;
+}
+
 int check_tunnel(const struct gateway *gw, const void *record, struct answer *answer)
 {
 	const struct abi_tunnel *r = record;
@@ -176,10 +198,11 @@ int check_tunnel(const struct gateway *gw, const void *record, struct answer *an
 		error = check_endpoint(&r->remote, "remote", answer);
 	if (error == 0)
 		error = check_tunnel_ports(r, answer);
+	if (error == 0)
+		error = check_tunnel_policy(r, answer);
 	if (error != 0)
 		return error;
-	if (r->reserved[0] != 0 || r->reserved[1] != 0 || r->reserved[2] != 0 ||
-	    (r->flags & ~ABI_TUNNEL_UDP) != 0)
+	if (r->reserved[0] != 0 || r->reserved[1] != 0 || (r->flags & ~TUNNEL_FLAGS) != 0)
 		return reserved_set(answer);
 	if (r->local.family != r->remote.family)
 		return refuse(answer, -EINVAL, "local and remote address are of two families");
@@ -223,7 +246,7 @@ int check_sa(const struct gateway *gw, const void *record, struct answer *answer
 		error = id_range(answer, "tunnel", r->tunnel, gw->size.max_tunnels);
 	if (error != 0)
 		return error;
-	if (r->reserved != 0 || (r->flags & ~ABI_SA_ESN) != 0)
+	if (r->state != 0 || (r->flags & ~ABI_SA_ESN) != 0)
 		return reserved_set(answer);
 	if (r->key_len != 16 && r->key_len != 24 && r->key_len != 32)
 		return refuse(answer, -EINVAL, "a key has 16, 24 or 32 bytes, not %u", r->key_len);

@@ -18,6 +18,7 @@
  *   DUMP                     DUMP_RECORDS ..., DUMP_END with the objects of one kind
  *   COUNTERS                 COUNTERS_REPLY with a memfd (SCM_RIGHTS); layout in counters.h
  *   TRACE_START / _STOP      REPLY;  TRACE_READ -> TRACE_RECORDS (at most one message)
+ *   EVENT_READ               EVENTS: what has happened by itself (at most one message)
  *
  * All or nothing: when a record can't be applied, COMMIT undoes those before it and answers with
  * the error, the index of the record within the transaction and a sentence. A refused staged
@@ -40,7 +41,7 @@
 #include <stdint.h>
 
 #define ABI_MAGIC       0x4b41494fu /* "KAIO" */
-#define ABI_VERSION     1
+#define ABI_VERSION     2
 #define ABI_MESSAGE_MAX 65536 /* bytes in one message, header included */
 #define ABI_NAME_LEN    32    /* zero-terminated */
 #define ABI_TEXT_LEN    160
@@ -62,6 +63,8 @@ enum abi_type {
 	ABI_TRACE_STOP = 13,
 	ABI_TRACE_READ = 14,
 	ABI_TRACE_RECORDS = 15, /* abi_trace_record; takes them out of the ring */
+	ABI_EVENT_READ = 16,    /* abi_event_read */
+	ABI_EVENTS = 17,        /* abi_event, oldest first; none: nothing new */
 
 	ABI_TENANT_SET = 32, /* abi_tenant */
 	ABI_TENANT_DELETE =
@@ -77,6 +80,7 @@ enum abi_type {
 	ABI_ROUTE_DELETE = 42,      /* abi_route; tenant, family, prefix and length count */
 	ABI_NEIGHBOUR_SET = 43,     /* abi_neighbour: a permanent one */
 	ABI_NEIGHBOUR_DELETE = 44,  /* abi_neighbour; attachment, family and address count */
+	ABI_SELECTORS_SET = 45,     /* abi_selectors: all that a tunnel has from now on */
 };
 
 struct abi_header {
@@ -164,7 +168,27 @@ static_assert(sizeof(struct abi_attachment) == 168, "abi_attachment is 168 bytes
 #define ABI_UDP_PORT 4500
 
 enum abi_tunnel_flags {
-	ABI_TUNNEL_UDP = 1u << 0, /* ESP in UDP, RFC 3948 */
+	ABI_TUNNEL_UDP = 1u << 0,    /* ESP in UDP, RFC 3948 */
+	ABI_TUNNEL_FOLLOW = 1u << 1, /* an authenticated packet, newer than all before, from another
+					 * outer address or port moves `remote` and `remote_port` */
+	ABI_TUNNEL_SELECTORS = 1u << 2, /* only what its selectors name may pass; without any
+					 * selectors nothing may */
+	ABI_TUNNEL_MSS_OFF = 1u << 3,   /* the MSS of TCP SYNs is left alone */
+	ABI_TUNNEL_DSCP_IN = 1u << 4,   /* the outer DSCP replaces the inner one on the way in (RFC
+					 * 2983's uniform model); else the inner one is preserved */
+};
+
+#define ABI_DSCP_COPY 0     /* the outer DSCP is the inner one */
+#define ABI_DSCP_SET  0x80u /* or-ed with the DSCP, 0 .. 63 */
+
+/* The outer DF bit; RFC 4301 section 8.1. What is inside an IPv6 packet counts as set. */
+enum abi_df { ABI_DF_COPY = 0, ABI_DF_SET = 1, ABI_DF_CLEAR = 2 };
+
+/* The outer IPv6 flow label; RFC 6437, RFC 6438. */
+enum abi_flow_label {
+	ABI_FLOW_LABEL_SA = 0,    /* one per outbound SA */
+	ABI_FLOW_LABEL_INNER = 1, /* one per inner flow, for paths that spread by it */
+	ABI_FLOW_LABEL_ZERO = 2,
 };
 
 struct abi_tunnel {
@@ -176,15 +200,84 @@ struct abi_tunnel {
 	uint16_t local_port;  /* with ABI_TUNNEL_UDP: ABI_UDP_PORT; host byte order, else 0 */
 	uint16_t remote_port; /* any, for a peer behind a NAT */
 	uint16_t mtu;         /* largest outer packet; 0: that of the underlay's attachment */
-	uint16_t reserved[3];
+	uint16_t mss;         /* most that a SYN may promise; 0: what the MTU allows */
+	uint16_t pad_to;      /* TFC: shorter inner packets are padded to so many bytes; 0: none */
+	uint16_t keepalive;   /* UDP: seconds without a packet until a NAT keepalive; 0: none */
+	uint16_t dummy_ms;    /* TFC: milliseconds without a packet until a dummy; 0: none */
+	uint8_t dscp;         /* ABI_DSCP_COPY, or ABI_DSCP_SET with a value */
+	uint8_t df;           /* enum abi_df */
+	uint8_t flow_label;   /* enum abi_flow_label */
+	uint8_t ttl;          /* of the outer header; 0: 64 */
+	uint8_t reserved[2];
 	uint64_t cookie;
 };
-static_assert(sizeof(struct abi_tunnel) == 80, "abi_tunnel is 80 bytes");
+static_assert(sizeof(struct abi_tunnel) == 88, "abi_tunnel is 88 bytes");
+
+/*
+ * A traffic selector, RFC 4301 section 4.4.1, as IKE negotiates them (RFC 7296 section 3.13.1).
+ * Local is the tenant's side, remote the peer's. Ranges hold both ends. With protocol 1 and 58 a port is ICMP
+ * type * 256 + code, the local range for what the tenant sends. Ports 0 .. 65535: any, pieces of
+ * fragmented packets that show no ports included; 65535 .. 0: only such pieces (OPAQUE).
+ */
+struct abi_selector {
+	uint8_t family;            /* enum abi_family */
+	uint8_t protocol;          /* 0: any */
+	uint16_t local_port_first; /* host byte order */
+	uint16_t local_port_last;
+	uint16_t remote_port_first;
+	uint16_t remote_port_last;
+	uint8_t reserved[6];
+	uint8_t local_first[16]; /* network byte order, as in abi_address */
+	uint8_t local_last[16];
+	uint8_t remote_first[16];
+	uint8_t remote_last[16];
+};
+static_assert(sizeof(struct abi_selector) == 80, "abi_selector is 80 bytes");
+
+#define ABI_SELECTORS_MAX 16
+
+/* Replaces those of a tunnel, in one step. Packets of the tunnel pass that match any of them. */
+struct abi_selectors {
+	uint32_t tunnel;
+	uint32_t count;                                  /* 0: takes all away */
+	struct abi_selector selector[ABI_SELECTORS_MAX]; /* those behind `count` are zero */
+};
+static_assert(sizeof(struct abi_selectors) == 1288, "abi_selectors is 1288 bytes");
+
+/* In a dump only: where a tunnel stands now. */
+struct abi_tunnel_state {
+	uint32_t id;
+	uint16_t path_mtu;  /* learnt from ICMP; 0: none was */
+	uint16_t inner_mtu; /* largest inner packet that fits now; 0: the underlay has no way */
+	struct abi_address remote; /* the present one: differs where the peer has moved */
+	uint16_t remote_port;
+	uint16_t reserved[3];
+	uint64_t moves; /* times that the peer has moved */
+};
+static_assert(sizeof(struct abi_tunnel_state) == 48, "abi_tunnel_state is 48 bytes");
 
 enum abi_sa_direction { ABI_SA_IN = 1, ABI_SA_OUT = 2 };
 
 enum abi_sa_flags {
 	ABI_SA_ESN = 1u << 0, /* 64-bit sequence numbers, RFC 4303 section 2.2.1 */
+};
+
+/*
+ * How long an SA may serve, RFC 4301 section 4.4.2.1; 0: no limit. Only authenticated packets count.
+ * `seconds` are those from the SET on, `bytes` inner ones.
+ */
+struct abi_lifetime {
+	uint64_t bytes;
+	uint64_t packets;
+	uint64_t seconds;
+};
+static_assert(sizeof(struct abi_lifetime) == 24, "abi_lifetime is 24 bytes");
+
+/* Where an SA stands; in a dump only. */
+enum abi_sa_state {
+	ABI_SA_LIVE = 0,
+	ABI_SA_SOFT = 1, /* beyond its soft lifetime: it wants a successor */
+	ABI_SA_HARD = 2, /* beyond its hard lifetime: it carries nothing any more */
 };
 
 /*
@@ -203,15 +296,17 @@ struct abi_sa {
 	uint8_t direction;
 	uint8_t flags;
 	uint8_t key_len; /* 16, 24, 32 */
-	uint8_t reserved;
+	uint8_t state;   /* enum abi_sa_state; 0 in a SET */
 	uint32_t window; /* inbound: anti-replay window in packets, 0 (off) .. 4096 */
 	uint8_t salt[4];
 	uint8_t key[32];         /* zero in a dump, as is the salt */
 	uint64_t sequence;       /* outbound: the first to send, not 0; in a dump: the next one */
 	uint64_t sequence_limit; /* outbound; without ESN at most 2^32 */
 	uint64_t cookie;
+	struct abi_lifetime soft; /* an event when it ends */
+	struct abi_lifetime hard; /* an event, and the SA carries nothing more */
 };
-static_assert(sizeof(struct abi_sa) == 80, "abi_sa is 80 bytes");
+static_assert(sizeof(struct abi_sa) == 128, "abi_sa is 128 bytes");
 
 struct abi_sa_lease {
 	uint32_t id;
@@ -262,6 +357,8 @@ enum abi_dump_kind {
 	ABI_DUMP_NEIGHBOUR = 6,  /* abi_neighbour */
 	ABI_DUMP_PORT = 7,       /* abi_port */
 	ABI_DUMP_REASON = 8,     /* abi_reason: the names of the drop reasons, by number */
+	ABI_DUMP_SELECTORS = 9,  /* abi_selectors, of the tunnels that have any */
+	ABI_DUMP_TUNNEL_STATE = 10, /* abi_tunnel_state */
 };
 
 struct abi_dump {
@@ -312,6 +409,43 @@ struct abi_trace_start {
 	uint32_t reserved;
 };
 static_assert(sizeof(struct abi_trace_start) == 16, "abi_trace_start is 16 bytes");
+
+enum abi_event_kind {
+	ABI_EVENT_SA_SOFT = 1,     /* value: enum abi_limit */
+	ABI_EVENT_SA_HARD = 2,     /* value: enum abi_limit */
+	ABI_EVENT_SA_SEQUENCE = 3, /* the last sequence number was sent; value: it */
+	ABI_EVENT_ICV_FAILED = 4,  /* count: packets since the last such event of the SA; value: the
+				     * last one's sequence number, address: where it came from */
+	ABI_EVENT_PEER_MOVED = 5,  /* address and port: the new ones */
+	ABI_EVENT_PATH_MTU = 6,    /* value: bytes; 0: the learnt one has aged and is forgotten */
+	ABI_EVENT_ESN_RECOVERED = 7, /* value: the sequence number found again after a gap */
+};
+
+enum abi_limit { ABI_LIMIT_BYTES = 1, ABI_LIMIT_PACKETS = 2, ABI_LIMIT_SECONDS = 3 };
+
+/* Something that happened by itself. The newest ABI_EVENTS_KEPT are there to be read. */
+struct abi_event {
+	uint64_t number; /* from 1 on, since the boot; a gap: events were lost */
+	uint64_t time;   /* CLOCK_REALTIME, ns */
+	uint32_t kind;   /* enum abi_event_kind */
+	uint32_t tenant;
+	uint32_t tunnel;
+	uint32_t sa;  /* 0: none */
+	uint32_t spi; /* network byte order, 0: none */
+	uint32_t count;
+	uint64_t value;
+	struct abi_address address; /* or none */
+	uint16_t port;              /* UDP, host byte order; 0: none */
+	uint16_t reserved[3];
+};
+static_assert(sizeof(struct abi_event) == 80, "abi_event is 80 bytes");
+
+#define ABI_EVENTS_KEPT 4096
+
+struct abi_event_read {
+	uint64_t after; /* those with a higher number; 0: all that are kept */
+};
+static_assert(sizeof(struct abi_event_read) == 8, "abi_event_read is 8 bytes");
 
 #define ABI_TRACE_HEADERS 80
 

@@ -15,7 +15,7 @@ import os
 import socket
 
 MAGIC = 0x4B41494F
-VERSION = 1
+VERSION = 2
 MESSAGE_MAX = 65536
 ALL_TENANTS = 0xFFFFFFFF
 
@@ -26,13 +26,22 @@ COUNTERS_STAGES = 12
 
 HELLO, HELLO_REPLY, REPLY, BEGIN, COMMIT, ABORT = range(1, 7)
 DUMP, DUMP_RECORDS, DUMP_END, COUNTERS, COUNTERS_REPLY = range(7, 12)
-TRACE_START, TRACE_STOP, TRACE_READ, TRACE_RECORDS = range(12, 16)
+TRACE_START, TRACE_STOP, TRACE_READ, TRACE_RECORDS, EVENT_READ, EVENTS = range(12, 18)
 (TENANT_SET, TENANT_DELETE, ATTACHMENT_SET, ATTACHMENT_DELETE, TUNNEL_SET, TUNNEL_DELETE, SA_SET,
- SA_DELETE, SA_LEASE, ROUTE_SET, ROUTE_DELETE, NEIGHBOUR_SET, NEIGHBOUR_DELETE) = range(32, 45)
+ SA_DELETE, SA_LEASE, ROUTE_SET, ROUTE_DELETE, NEIGHBOUR_SET, NEIGHBOUR_DELETE,
+ SELECTORS_SET) = range(32, 46)
 
 SA_IN, SA_OUT = 1, 2
 SA_ESN = 1
-TUNNEL_UDP = 1
+TUNNEL_UDP, TUNNEL_FOLLOW, TUNNEL_SELECTORS, TUNNEL_MSS_OFF, TUNNEL_DSCP_IN = 1, 2, 4, 8, 16
+DSCP_COPY, DSCP_SET = 0, 0x80
+DF_COPY, DF_SET, DF_CLEAR = range(3)
+FLOW_LABEL_SA, FLOW_LABEL_INNER, FLOW_LABEL_ZERO = range(3)
+SELECTORS_MAX = 16
+SA_LIVE, SA_SOFT, SA_HARD = range(3)
+(EVENT_SA_SOFT, EVENT_SA_HARD, EVENT_SA_SEQUENCE, EVENT_ICV_FAILED, EVENT_PEER_MOVED,
+ EVENT_PATH_MTU, EVENT_ESN_RECOVERED) = range(1, 8)
+LIMIT_BYTES, LIMIT_PACKETS, LIMIT_SECONDS = range(1, 4)
 ROUTE_TUNNEL, ROUTE_GATEWAY, ROUTE_BLACKHOLE = 1, 2, 3
 
 u8, u16, u32, u64 = ctypes.c_uint8, ctypes.c_uint16, ctypes.c_uint32, ctypes.c_uint64
@@ -76,12 +85,25 @@ Attachment = _record(
     ("cookie", u64), ("address", Address * 4))
 Tunnel = _record(
     "abi_tunnel", ("id", u32), ("tenant", u32), ("local", Address), ("remote", Address),
-    ("flags", u32), ("local_port", u16), ("remote_port", u16), ("mtu", u16),
-    ("reserved", u16 * 3), ("cookie", u64))
+    ("flags", u32), ("local_port", u16), ("remote_port", u16), ("mtu", u16), ("mss", u16),
+    ("pad_to", u16), ("keepalive", u16), ("dummy_ms", u16), ("dscp", u8), ("df", u8),
+    ("flow_label", u8), ("ttl", u8), ("reserved", u8 * 2), ("cookie", u64))
+Selector = _record(
+    "abi_selector", ("family", u8), ("protocol", u8), ("local_port_first", u16),
+    ("local_port_last", u16), ("remote_port_first", u16), ("remote_port_last", u16),
+    ("reserved", u8 * 6), ("local_first", u8 * 16), ("local_last", u8 * 16),
+    ("remote_first", u8 * 16), ("remote_last", u8 * 16))
+Selectors = _record(
+    "abi_selectors", ("tunnel", u32), ("count", u32), ("selector", Selector * SELECTORS_MAX))
+TunnelState = _record(
+    "abi_tunnel_state", ("id", u32), ("path_mtu", u16), ("inner_mtu", u16), ("remote", Address),
+    ("remote_port", u16), ("reserved", u16 * 3), ("moves", u64))
+Lifetime = _record("abi_lifetime", ("bytes", u64), ("packets", u64), ("seconds", u64))
 Sa = _record(
     "abi_sa", ("id", u32), ("tunnel", u32), ("spi", u8 * 4), ("direction", u8), ("flags", u8),
-    ("key_len", u8), ("reserved", u8), ("window", u32), ("salt", u8 * 4), ("key", u8 * 32),
-    ("sequence", u64), ("sequence_limit", u64), ("cookie", u64))
+    ("key_len", u8), ("state", u8), ("window", u32), ("salt", u8 * 4), ("key", u8 * 32),
+    ("sequence", u64), ("sequence_limit", u64), ("cookie", u64), ("soft", Lifetime),
+    ("hard", Lifetime))
 SaLease = _record("abi_sa_lease", ("id", u32), ("reserved", u32), ("sequence_limit", u64))
 Route = _record(
     "abi_route", ("tenant", u32), ("kind", u32), ("target", u32), ("reserved", u32),
@@ -99,6 +121,11 @@ Reason = _record(
     "abi_reason", ("number", u32), ("reserved", u32), ("name", ctypes.c_char * 32),
     ("text", ctypes.c_char * 88))
 CountersReply = _record("abi_counters_reply", ("boot", u64), ("size", u64))
+Event = _record(
+    "abi_event", ("number", u64), ("time", u64), ("kind", u32), ("tenant", u32), ("tunnel", u32),
+    ("sa", u32), ("spi", u8 * 4), ("count", u32), ("value", u64), ("address", Address),
+    ("port", u16), ("reserved", u16 * 3))
+EventRead = _record("abi_event_read", ("after", u64))
 TraceStart = _record(
     "abi_trace_start", ("tenant", u32), ("packets", u32), ("every", u32), ("reserved", u32))
 TraceRecord = _record(

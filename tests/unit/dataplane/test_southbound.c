@@ -724,8 +724,8 @@ static void a_hundred_thousand_sas(void **state)
 		.max_adjacencies = 4096,
 		.route_bytes = 64 << 20,
 	};
-	static struct abi_sa sas[800];
-	static struct abi_id ids[8000];
+	static struct abi_sa sas[500];
+	static struct abi_id ids[5000];
 	struct bench b;
 	double start, committed;
 
@@ -744,7 +744,7 @@ static void a_hundred_thousand_sas(void **state)
 	for (uint32_t id = 1; id <= MANY;) {
 		uint32_t n = 0;
 
-		for (; n < 800 && id <= MANY; n++, id++)
+		for (; n < 500 && id <= MANY; n++, id++)
 			sas[n] = id & 1 ? make_sa_in(id, 1 + (id - 1) / 100, 0x1000 + id)
 					: make_sa_out(id, 1 + (id - 1) / 100, 0x1000 + id);
 		send_on(&b, b.fd, ABI_SA_SET, 0, sas, sizeof(sas[0]), n);
@@ -762,7 +762,7 @@ static void a_hundred_thousand_sas(void **state)
 	for (uint32_t id = 1; id <= MANY;) {
 		uint32_t n = 0;
 
-		for (; n < 8000 && id <= MANY; n++, id++)
+		for (; n < 5000 && id <= MANY; n++, id++)
 			ids[n] = (struct abi_id){ .id = id };
 		send_on(&b, b.fd, ABI_SA_DELETE, 0, ids, sizeof(ids[0]), n);
 	}
