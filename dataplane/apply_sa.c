@@ -101,8 +101,10 @@ static int sa_link(struct apply *a, const struct abi_sa *r, uint32_t newer)
 	o->next = *link;
 	*link = r->id;
 	++*list_count(gw, r);
-	if (r->direction == ABI_SA_OUT)
+	if (r->direction == ABI_SA_OUT) {
+		path_mtu_sa_added(gw, r->id);
 		underlay_resolve_sa(gw, r->id);
+	}
 	return 0;
 }
 
@@ -125,6 +127,8 @@ static uint32_t sa_unlink(struct apply *a, uint32_t id)
 	--*list_count(gw, &r);
 	if (r.direction == ABI_SA_IN)
 		sad_delete(gw->tables->sad, r.spi);
+	else
+		path_mtu_sa_removed(gw, id);
 	gw->sa[id] = (struct object_sa){ 0 };
 	return newer;
 }

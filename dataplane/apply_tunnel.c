@@ -73,6 +73,7 @@ static void tunnel_switch(struct apply *a, const struct abi_tunnel *to)
 			underlay_resolve_sa(gw, sa);
 		return;
 	}
+	path_mtu_forget(gw, id);
 	inbound_update(gw, id);
 	a->rebuilding[id]++;
 	tunnel_publish(a, id);
@@ -103,6 +104,7 @@ int tunnel_set(struct apply *a, const void *record, struct undo *undo, struct an
 	if (id_take(a, STATS_TUNNEL, r->id, undo) != 0)
 		return refuse(answer, -ENOMEM, "no memory for tunnel %u", r->id);
 	o->record = *r;
+	path_mtu_forget(gw, r->id);
 	tenant->tunnels++;
 	gw->tables->tunnel[r->id].tenant = r->tenant;
 	return 0;

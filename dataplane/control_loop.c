@@ -14,6 +14,7 @@
 #include "host_mirror.h"
 #include "log.h"
 #include "neighbour.h"
+#include "path_mtu_socket.h"
 #include "reclaim.h"
 #include "southbound.h"
 #include "underlay.h"
@@ -45,6 +46,11 @@ static uint32_t loop_packets(struct control_loop *loop)
 			break;
 		case HANDOFF_PUNT:
 			exception_punt(loop->gw, mbufs[i]);
+			break;
+		case HANDOFF_PATH_MTU:
+			path_mtu_packet(loop->gw, mbuf_packet(mbufs[i])->l3,
+					mbuf_packet(mbufs[i])->length);
+			rte_pktmbuf_free(mbufs[i]);
 			break;
 		default:
 			neighbour_wait(loop->gw->neighbours, mbufs[i]);
@@ -79,12 +85,28 @@ static void loop_timers(struct control_loop *loop, uint64_t now, uint64_t *tick,
 		if (gw->mirror != NULL)
 			(void)loop_mirror(gw);
 		neighbour_tick(gw->neighbours, now);
+		path_mtu_tick(gw, now);
 	}
 	if (now >= *devices) {
 		*devices = now + DEVICES_MS;
 		for (uint32_t i = 0; i < gw->ports; i++)
 			port_device_counters(&gw->port[i], &gw->own.port[i]);
 	}
+}
+
+/* All that the loop sleeps on. */
+static int loop_watch_all(int epoll, const struct control_loop *loop)
+{
+	int err = loop_watch(epoll, loop->signals);
+
+	if (err == 0)
+		err = loop_watch(epoll, southbound_fd(loop->southbound));
+	if (err == 0 && loop->gw->mirror != NULL)
+		err = loop_watch(epoll, host_mirror_fd(loop->gw->mirror));
+	for (int family = IP_V4; family <= IP_V6 && err == 0; family++)
+		if (loop->icmp[family] >= 0)
+			err = loop_watch(epoll, loop->icmp[family]);
+	return err;
 }
 
 int control_loop_run(struct control_loop *loop)
@@ -96,11 +118,7 @@ int control_loop_run(struct control_loop *loop)
 
 	if (epoll < 0)
 		return -errno;
-	err = loop_watch(epoll, loop->signals);
-	if (err == 0)
-		err = loop_watch(epoll, southbound_fd(loop->southbound));
-	if (err == 0 && gw->mirror != NULL)
-		err = loop_watch(epoll, host_mirror_fd(gw->mirror));
+	err = loop_watch_all(epoll, loop);
 	while (err == 0 && !stop) {
 		struct epoll_event ev[4];
 		uint32_t work = loop_packets(loop) + exception_poll(gw);
@@ -111,6 +129,10 @@ int control_loop_run(struct control_loop *loop)
 				stop = true;
 			else if (ev[i].data.fd == southbound_fd(loop->southbound))
 				southbound_poll(loop->southbound);
+			else if (ev[i].data.fd == loop->icmp[IP_V4])
+				path_mtu_socket_read(gw, IP_V4, loop->icmp[IP_V4]);
+			else if (ev[i].data.fd == loop->icmp[IP_V6])
+				path_mtu_socket_read(gw, IP_V6, loop->icmp[IP_V6]);
 			else
 				mirror_busy = true;
 		}

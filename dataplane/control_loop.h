@@ -14,6 +14,7 @@ struct control_loop {
 	struct southbound *southbound;
 	struct rte_ring *from_workers;
 	uint8_t *go; /* set at the first commit where packets are held until then */
+	int icmp[2]; /* by family: path_mtu_socket_open(); -1: none */
 	int signals; /* signalfd: SIGINT and SIGTERM end the loop */
 };
 

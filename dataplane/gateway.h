@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "abi/message.h"
+#include "path_mtu.h"
 #include "port.h"
 #include "stats.h"
 #include "tables.h"
@@ -26,6 +27,7 @@ struct object_sa {
 	struct abi_sa record; /* id 0: free */
 	uint32_t next;        /* the next older one of its tunnel and direction; 0: none */
 	uint32_t adjacency;   /* outbound: the reference that underlay.c holds; 0: none */
+	uint32_t same_spi;    /* outbound: the next one in path_mtu.c's index; 0: none */
 };
 
 struct object_tunnel {
@@ -35,6 +37,7 @@ struct object_tunnel {
 	uint32_t newest_in;  /* heads of the lists over object_sa.next; */
 	uint32_t newest_out; /* of the outbound ones this one sends */
 	uint32_t routes;     /* that point here */
+	struct tunnel_path path;
 };
 
 struct object_tenant {
@@ -59,6 +62,7 @@ struct gateway {
 	struct neighbours *neighbours;
 	struct host_mirror *mirror; /* NULL: no netlink here */
 	struct trace *trace;
+	struct path_mtu *path_mtu;
 	struct rte_mempool *pool; /* for frames of our own */
 	struct tables_size size;
 

@@ -89,8 +89,11 @@ static uint32_t error_attachment(const struct worker *w, const struct packet *p)
 
 uint32_t packet_mtu(const struct worker *w, const struct packet *p)
 {
-	if (p->tunnel != 0 && p->walk == ABI_TRACE_OUTBOUND)
-		return __atomic_load_n(&p->sa->out.inner_mtu, __ATOMIC_RELAXED);
+	if (p->tunnel != 0 && p->walk == ABI_TRACE_OUTBOUND) {
+		uint32_t mtu = __atomic_load_n(&p->sa->out.inner_mtu, __ATOMIC_RELAXED);
+
+		return RTE_MAX(mtu, ip_least_mtu(p->family));
+	}
 	return w->tables->adjacency[route_index(p->route)].mtu;
 }
 

@@ -15,6 +15,8 @@
 
 #define IPV4_HEADER_MIN 20
 #define IPV6_HEADER_LEN 40
+#define IPV4_LEAST_MTU  68   /* RFC 791: what every link carries */
+#define IPV6_LEAST_MTU  1280 /* RFC 8200 section 5 */
 
 static inline uint16_t load16(const uint8_t *p)
 {
@@ -76,6 +78,10 @@ static inline uint16_t checksum_fold(uint64_t sum)
 
 /* Sum over `len` bytes; words as they are loaded. */
 uint64_t checksum_sum(const uint8_t *p, uint32_t len, uint64_t sum);
+
+/* Of an ICMP message, or of an ICMPv6 one with its pseudo-header (RFC 4443 section 2.3). */
+bool icmp_checksum_is_right(const uint8_t *l3, enum ip_family family, const uint8_t *icmp,
+			    uint32_t len);
 
 static inline uint64_t ipv4_checksum_sum(const uint8_t *l3, uint32_t header_len)
 {
@@ -169,6 +175,12 @@ static inline bool ip_hop(uint8_t *l3, enum ip_family family)
 		store16(l3 + 10, (uint16_t)(sum + (sum >> 16)));
 	}
 	return true;
+}
+
+/* What a link must carry, and so a tunnel. */
+static inline uint32_t ip_least_mtu(enum ip_family family)
+{
+	return family == IP_V4 ? IPV4_LEAST_MTU : IPV6_LEAST_MTU;
 }
 
 /* DSCP and ECN. */

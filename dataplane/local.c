@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Packets to the gateway's own addresses: ICMP and ICMPv6 echo are answered (RFC 792, RFC 4443), all
- * else is dropped; there is nothing else here that a tenant could talk to.
+ * Packets to the gateway's own addresses: ICMP and ICMPv6 echo are answered (RFC 792, RFC 4443), what
+ * an underlay without a host stack says of a path's MTU goes to the main lcore, all else is dropped;
+ * there is nothing else here that a tenant could talk to.
  */
 #include <rte_branch_prediction.h>
 #include <rte_mbuf.h>
@@ -15,6 +16,9 @@
 
 #define ICMP_ECHO_REQUEST   8
 #define ICMP_ECHO_REPLY     0
+#define ICMP_UNREACHABLE    3
+#define ICMP_TOO_BIG        4 /* code */
+#define ICMPV6_TOO_BIG      2
 #define ICMPV6_ECHO_REQUEST 128
 #define ICMPV6_ECHO_REPLY   129
 
@@ -34,12 +38,13 @@ uint64_t checksum_sum(const uint8_t *p, uint32_t len, uint64_t sum)
 	return len == 1 ? sum + *p : sum;
 }
 
-static bool icmp_checksum_is_right(const struct packet *p, const uint8_t *icmp, uint32_t len)
+bool icmp_checksum_is_right(const uint8_t *l3, enum ip_family family, const uint8_t *icmp,
+			    uint32_t len)
 {
 	uint64_t sum = 0;
 
-	if (p->family == IP_V6) /* the pseudo-header: addresses, length, next header */
-		sum = checksum_sum(p->l3 + 8, 32, __builtin_bswap32(len)) +
+	if (family == IP_V6) /* the pseudo-header: addresses, length, next header */
+		sum = checksum_sum(l3 + 8, 32, __builtin_bswap32(len)) +
 		      ((uint64_t)PROTO_ICMPV6 << 24);
 	return checksum_fold(checksum_sum(icmp, len, sum)) == 0xffff;
 }
@@ -65,7 +70,7 @@ static bool local_echo(struct packet *p)
 
 	if (proto != (p->family == IP_V4 ? PROTO_ICMP : PROTO_ICMPV6) || len < ICMP_ECHO_LEN ||
 	    icmp[0] != request || (p->family == IP_V4 && (load_be16(p->l3 + 6) & 0x3fff) != 0) ||
-	    !icmp_checksum_is_right(p, icmp, len) ||
+	    !icmp_checksum_is_right(p->l3, p->family, icmp, len) ||
 	    ip_bad_source(ip_source(p->l3, p->family), p->family))
 		return false;
 	icmp[0] = p->family == IP_V4 ? ICMP_ECHO_REPLY : ICMPV6_ECHO_REPLY;
@@ -87,6 +92,19 @@ static bool local_echo(struct packet *p)
 	return true;
 }
 
+/* About the size of a packet that went by the underlay: path_mtu.c believes it, or not. */
+static bool local_is_path_mtu(const struct packet *p)
+{
+	uint32_t offset = p->family == IP_V4 ? (p->l3[0] & 0xfu) * 4 : IPV6_HEADER_LEN;
+	const uint8_t *icmp = p->l3 + offset;
+
+	if (p->tenant != 0 || p->length < offset + ICMP_ECHO_LEN)
+		return false;
+	if (p->family == IP_V6)
+		return p->l3[6] == PROTO_ICMPV6 && icmp[0] == ICMPV6_TOO_BIG;
+	return p->l3[9] == PROTO_ICMP && icmp[0] == ICMP_UNREACHABLE && icmp[1] == ICMP_TOO_BIG;
+}
+
 /* Link-local addresses have no route: the answer goes back to the link that the request came by. */
 static bool local_is_link(const struct worker *w, const struct packet *p)
 {
@@ -106,7 +124,12 @@ void local_burst(struct worker *w)
 		struct packet *p = list->p[i];
 
 		if (unlikely(!local_echo(p))) {
-			packet_drop(w, p, DROP_local_unhandled);
+			if (local_is_path_mtu(p)) {
+				p->route = HANDOFF_PATH_MTU;
+				packet_push(&w->host, p);
+			} else {
+				packet_drop(w, p, DROP_local_unhandled);
+			}
 			continue;
 		}
 		w->stats.tenant[p->tenant].local_packets++;

@@ -20,6 +20,7 @@
 #include <rte_lcore.h>
 #include <rte_malloc.h>
 #include <rte_mbuf.h>
+#include <rte_random.h>
 #include <rte_ring.h>
 
 #include "control_loop.h"
@@ -29,6 +30,7 @@
 #include "log.h"
 #include "neighbour.h"
 #include "options.h"
+#include "path_mtu_socket.h"
 #include "privileges.h"
 #include "reclaim.h"
 #include "southbound.h"
@@ -51,7 +53,9 @@ struct process {
 	struct southbound *southbound;
 	uint8_t go;
 	uint8_t stop;
+	int icmp[2]; /* by family */
 	int signals;
+	uint32_t fragment_id;
 };
 
 static int process_memory(struct process *p)
@@ -110,6 +114,8 @@ static int process_tables(struct process *p)
 		err = neighbours_create(gw, &gw->neighbours);
 	if (err == 0)
 		err = trace_create(&gw->trace);
+	if (err == 0)
+		err = path_mtu_create(gw);
 	if (err != 0) {
 		log_error("no memory for the tables: %s; lower the --max-* options",
 			  strerror(-err));
@@ -244,6 +250,7 @@ static int process_workers(struct process *p)
 		w->tsc_hz = rte_get_tsc_hz();
 		w->idle_sleep_us = p->options.idle_sleep_us;
 		w->account_stages = p->options.account_stages;
+		w->fragment_id = &p->fragment_id;
 		w->go = &p->go;
 		w->stop = &p->stop;
 		worker_queues(p, w);
@@ -258,6 +265,7 @@ static int process_run(struct process *p)
 		.southbound = p->southbound,
 		.from_workers = p->to_main,
 		.go = &p->go,
+		.icmp = { p->icmp[IP_V4], p->icmp[IP_V6] },
 		.signals = p->signals,
 	};
 	int err;
@@ -306,6 +314,7 @@ static void process_end(struct process *p)
 	neighbours_destroy(gw->neighbours);
 	tables_destroy(gw->tables);
 	trace_destroy(gw->trace);
+	path_mtu_destroy(gw);
 	stats_destroy(gw->stats);
 	aead_engine_destroy(gw->aead);
 	rte_mempool_free(gw->pool);
@@ -360,6 +369,17 @@ static void process_clear_xdp(const struct options *o)
 	}
 }
 
+/* Without them it goes on, and says so. */
+static void process_icmp(struct process *p)
+{
+	bool shared = false;
+
+	for (uint32_t i = 0; i < p->gw.ports; i++)
+		shared |= p->gw.tables->port[i].exception == EXCEPTION_SHARED;
+	for (int family = IP_V4; family <= IP_V6 && shared; family++)
+		p->icmp[family] = path_mtu_socket_open(family);
+}
+
 static int process_start(struct process *p)
 {
 	int err;
@@ -377,6 +397,8 @@ static int process_start(struct process *p)
 	if (err == 0)
 		err = underlay_start(&p->gw);
 	if (err == 0)
+		process_icmp(p);
+	if (err == 0)
 		err = southbound_create(&p->gw, p->options.socket, &p->southbound);
 	if (err == 0)
 		err = privileges_drop(p->options.user);
@@ -390,6 +412,8 @@ int main(int argc, char **argv)
 
 	if (p == NULL)
 		return EXIT_FAILURE;
+	p->icmp[IP_V4] = p->icmp[IP_V6] = -1;
+	p->fragment_id = (uint32_t)rte_rand();
 	err = options_parse(argc, argv, &p->options);
 	if (err != 0) {
 		free(p);

@@ -14,14 +14,31 @@
 
 #define PROTO_UDP 17
 
-/* The tunnel's sending SA; room in the buffer; the size. */
-static enum drop_reason outbound_check(const struct packet *p)
+/*
+ * What does not fit one outer packet. A tunnel is a link, and carries what every link of its family
+ * must, however narrow the path is: such a packet is cut behind ESP (RFC 8200 section 5).
+ */
+static enum drop_reason outbound_big(struct worker *w, struct packet *p)
 {
-	const struct sa_out *sa = &p->sa->out;
+	if (__atomic_load_n(&p->sa->out.adjacency, __ATOMIC_RELAXED) == 0)
+		return DROP_no_underlay;
+	if (p->length > ip_least_mtu(p->family))
+		return DROP_too_big;
+	p->flags |= PACKET_CUT_SEALED;
+	w->cut_sealed++;
+	return DROP_NONE;
+}
 
-	if (unlikely(p->length > __atomic_load_n(&sa->inner_mtu, __ATOMIC_RELAXED)))
-		return __atomic_load_n(&sa->adjacency, __ATOMIC_RELAXED) == 0 ? DROP_no_underlay
-									      : DROP_too_big;
+/* The tunnel's sending SA; the size; room in the buffer. */
+static enum drop_reason outbound_check(struct worker *w, struct packet *p)
+{
+	enum drop_reason reason;
+
+	if (unlikely(p->length > __atomic_load_n(&p->sa->out.inner_mtu, __ATOMIC_RELAXED))) {
+		reason = outbound_big(w, p);
+		if (reason != DROP_NONE)
+			return reason;
+	}
 	return esp_encap_fits(p) ? DROP_NONE : DROP_no_headroom;
 }
 
@@ -43,7 +60,7 @@ static void outbound_sa(struct worker *w, struct packet_list *list)
 	}
 	for (uint32_t i = 0; i < n; i++) {
 		struct packet *p = list->p[i];
-		enum drop_reason reason = p->sa_id != 0 ? outbound_check(p) : DROP_no_sa;
+		enum drop_reason reason = p->sa_id != 0 ? outbound_check(w, p) : DROP_no_sa;
 
 		if (unlikely(reason == DROP_too_big)) {
 			packet_oversize(w, p);
@@ -154,4 +171,6 @@ void outbound_burst(struct worker *w)
 		packet_push(&w->adjacent, p);
 	}
 	list->n = 0;
+	if (unlikely(w->cut_sealed != 0))
+		fragment_sealed(w);
 }

@@ -23,6 +23,7 @@ enum packet_flags {
 	PACKET_NO_COUNT = 1u << 1,   /* a frame of the host's: only the port counts it */
 	PACKET_UDP = 1u << 2,        /* ESP that came in UDP */
 	PACKET_FRAGMENT = 1u << 3,   /* was cut here, and isn't cut again */
+	PACKET_CUT_SEALED = 1u << 4, /* must get through, and is to be cut once it is encrypted */
 };
 
 struct packet {

@@ -32,10 +32,11 @@ struct sa_out {
 	uint32_t adjacency; /* of the next hop in the underlay; 0: none; changes while in use */
 	uint32_t tenant;
 	uint32_t checksum;  /* of the IPv4 header in the template, length and TOS 0: unfolded sum */
-	uint16_t inner_mtu; /* largest inner packet that fits; changes while in use */
+	uint16_t inner_mtu; /* largest inner packet that fits; changes while in use, as does */
 	uint8_t header_len; /* of outer IP, UDP, ESP and IV: the used tail of `header` */
 	uint8_t flags;
-	uint8_t pad[16];
+	uint16_t outer_mtu; /* what the path takes; 0: there is no next hop */
+	uint8_t pad[14];
 	/*
 	 * The outer headers ready to be copied, right-aligned, so that one fixed copy of 64 bytes
 	 * that ends at the inner packet serves every combination. What it writes before the outer

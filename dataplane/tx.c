@@ -158,7 +158,8 @@ void host_burst(struct worker *w)
 
 	for (uint32_t i = 0; i < list->n; i++) {
 		struct packet *p = list->p[i];
-		bool ends_here = p->route == HANDOFF_NEIGHBOUR || p->route == HANDOFF_PUNT;
+		bool ends_here = p->route == HANDOFF_NEIGHBOUR || p->route == HANDOFF_PUNT ||
+				 p->route == HANDOFF_PATH_MTU;
 
 		if (p->route == HANDOFF_PUNT &&
 		    w->tables->port[p->rx_port].exception == EXCEPTION_SHARED) {

@@ -40,15 +40,24 @@ static uint32_t underlay_next_hop(struct gateway *gw, const struct abi_address *
 	}
 }
 
-/* The largest inner packet: header, packet, trailer rounded up to 4 bytes, ICV. */
-static uint16_t underlay_inner_mtu(const struct gateway *gw, const struct abi_tunnel *tunnel,
-				   const struct sa_out *sa, uint32_t adjacency)
+/* The largest outer packet: of the link, of the operator, of the path as it is known. */
+static uint16_t underlay_outer_mtu(const struct gateway *gw, const struct object_tunnel *tunnel,
+				   uint32_t adjacency)
 {
-	uint32_t mtu = gw->tables->adjacency[adjacency].mtu;
+	uint16_t mtu = adjacency != 0 ? gw->tables->adjacency[adjacency].mtu : 0;
+
+	if (tunnel->record.mtu != 0 && tunnel->record.mtu < mtu)
+		mtu = tunnel->record.mtu;
+	if (tunnel->path.mtu != 0 && tunnel->path.mtu < mtu)
+		mtu = tunnel->path.mtu;
+	return mtu;
+}
+
+/* The largest inner packet: header, packet, trailer rounded up to 4 bytes, ICV. */
+static uint16_t underlay_inner_mtu(const struct sa_out *sa, uint32_t mtu)
+{
 	uint32_t overhead = sa->header_len + ESP_OVERHEAD;
 
-	if (tunnel->mtu != 0 && tunnel->mtu < mtu)
-		mtu = tunnel->mtu;
 	if (mtu < overhead + 8)
 		return 0;
 	return (uint16_t)(((mtu - overhead) & ~3u) - 2);
@@ -57,12 +66,13 @@ static uint16_t underlay_inner_mtu(const struct gateway *gw, const struct abi_tu
 void underlay_resolve_sa(struct gateway *gw, uint32_t sa_id)
 {
 	struct object_sa *object = &gw->sa[sa_id];
-	const struct abi_tunnel *tunnel = &gw->tunnel[object->record.tunnel].record;
+	const struct object_tunnel *tunnel = &gw->tunnel[object->record.tunnel];
 	struct sa_out *sa = &gw->tables->sa[sa_id].out;
-	uint32_t adjacency = underlay_next_hop(gw, &tunnel->remote), old = object->adjacency;
-	uint16_t mtu = adjacency != 0 ? underlay_inner_mtu(gw, tunnel, sa, adjacency) : 0;
+	uint32_t adjacency = underlay_next_hop(gw, &tunnel->record.remote), old = object->adjacency;
+	uint16_t mtu = underlay_outer_mtu(gw, tunnel, adjacency);
 
-	__atomic_store_n(&sa->inner_mtu, mtu, __ATOMIC_RELAXED);
+	__atomic_store_n(&sa->outer_mtu, mtu, __ATOMIC_RELAXED);
+	__atomic_store_n(&sa->inner_mtu, underlay_inner_mtu(sa, mtu), __ATOMIC_RELAXED);
 	__atomic_store_n(&sa->adjacency, adjacency, __ATOMIC_RELEASE);
 	object->adjacency = adjacency;
 	if (old == adjacency && old != 0)

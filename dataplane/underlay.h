@@ -14,7 +14,7 @@
 struct abi_attachment;
 struct gateway;
 
-/* Fill in adjacency and inner_mtu of one outbound SA from its tunnel and VRF 0. */
+/* Fill in adjacency and MTUs of one outbound SA from its tunnel and VRF 0. */
 void underlay_resolve_sa(struct gateway *gw, uint32_t sa_id);
 /* The SA goes: gives back what underlay_resolve_sa() holds for it (after a grace period). */
 void underlay_release_sa(struct gateway *gw, uint32_t sa_id);

@@ -47,6 +47,7 @@ struct worker {
 	const uint8_t *stop; /* set: leave */
 	bool account_stages;
 	uint64_t tsc_hz;
+	uint32_t *fragment_id;  /* all workers': id of the next sealed packet that is cut */
 	uint64_t *error_refill; /* [max_tenants] TSC: when the bucket of ICMP errors was empty */
 	struct worker_rx rx[PORTS_MAX];
 	struct worker_tx tx[PORTS_MAX]; /* by port index */
@@ -61,10 +62,13 @@ struct worker {
 	struct packet_list local;    /* to our own addresses */
 	struct packet_list host;     /* for the main lcore: ARP, ND, unresolved next hops, punts */
 	struct packet_list oversize; /* to be cut; see fragment.c */
+	struct packet_list sealed;   /* encrypted, to be cut for the path; the same */
 	struct packet_list dropped;
-	uint32_t out_ports; /* bit set of ports with something in `out` */
+	uint32_t cut_sealed; /* packets of `encap` with PACKET_CUT_SEALED */
+	uint32_t out_ports;  /* bit set of ports with something in `out` */
 	struct packet packet[BURST_MAX] __attribute__((aligned(64)));
 	struct packet fragment[BURST_MAX];
+	struct packet piece[BURST_MAX]; /* of a sealed one, which may be in `fragment` */
 	struct aead_op op[BURST_MAX] __attribute__((aligned(64)));
 	struct route_query query[BURST_MAX];
 	struct packet_list out[PORTS_MAX];
@@ -91,6 +95,8 @@ void adjacent_burst(struct worker *w);
 void icmp_error_burst(struct worker *w);
 /* Cuts one packet and leaves its pieces for worker_send(); false: there is none to cut. */
 bool fragment_next(struct worker *w);
+/* Takes those that are to be cut for the path out of `adjacent`. */
+void fragment_sealed(struct worker *w);
 void tx_burst(struct worker *w);
 void host_burst(struct worker *w);
 void drop_burst(struct worker *w);
@@ -98,7 +104,8 @@ void drop_burst(struct worker *w);
 /* From the tunnels' and next hops' lists to `out`. */
 void worker_send(struct worker *w);
 
-/* What p, which is too big, would have to fit: its tunnel or its next hop's link. */
+/* What p, which is too big, would have to fit: its tunnel or its next hop's link. Never below what its
+ * family promises to carry. */
 uint32_t packet_mtu(const struct worker *w, const struct packet *p);
 /* May it be cut? */
 bool fragment_allowed(const struct packet *p);
@@ -136,8 +143,9 @@ struct packet *mbuf_packet(struct rte_mbuf *m);
 /* `route` of a packet on its way to the main lcore: a route value (ADJACENCY, ONLINK) to wait for, or */
 #define HANDOFF_NEIGHBOUR (6u << 28) /* an ARP or ND frame for neighbour_receive() */
 #define HANDOFF_PUNT      (7u << 28) /* a frame for the exception interface of p->rx_port */
+#define HANDOFF_PATH_MTU  (8u << 28) /* ICMP for path_mtu_packet() */
 /* `route` of a packet from the main lcore: ADJACENCY: send it there, or */
-#define HANDOFF_FRAME     (8u << 28) /* a whole frame for port p->rx_port */
+#define HANDOFF_FRAME     (9u << 28) /* a whole frame for port p->rx_port */
 
 /*
  * A packet waits in a ring for longer than a grace period, and what its `route` names may have been

@@ -15,7 +15,8 @@
  *     in_packets + fragments = out_packets + local_packets + sum of the tenant's drops
  * `local` are packets that ended in the gateway (ARP, ND, ICMP to its own addresses). What the
  * gateway itself sends (replies, resolutions, ICMP errors) counts in originated_packets, and in
- * neither in nor out.
+ * neither in nor out. A packet that is cut, before ESP or behind it, leaves as several: each counts in
+ * out (of the tunnel, too), and those beyond the first in fragments.
  */
 #ifndef KAIDO_ABI_COUNTERS_H
 #define KAIDO_ABI_COUNTERS_H

@@ -24,8 +24,11 @@ void oracle_begin(struct oracle *o)
 	o->packets = 0;
 	o->matched = 0;
 	o->own = 0;
-	for (uint32_t t = 1; t < ORACLE_TUNNELS; t++)
+	o->wholes = 0;
+	for (uint32_t t = 1; t < ORACLE_TUNNELS; t++) {
 		o->tunnel[t].last_sent = 0;
+		memset(o->tunnel[t].sent, 0, sizeof(o->tunnel[t].sent));
+	}
 }
 
 /* ---- packets that may come out ---- */
@@ -341,7 +344,8 @@ static void udp_check(const uint8_t *l3, uint32_t len, uint32_t at)
 }
 
 /* RFC 4303: what a receiver would check, and what a sender of ours promises. */
-static void esp_check(struct oracle *o, const uint8_t *l3, uint32_t len, uint32_t at, bool udp)
+static void esp_check(struct oracle *o, const uint8_t *l3, uint32_t len, uint32_t at, bool udp,
+		      bool cut)
 {
 	uint32_t t = tunnel_find(o, __builtin_bswap32(load32(l3 + at)), true), inner_len, pad;
 	struct oracle_tunnel *tunnel = &o->tunnel[t];
@@ -359,9 +363,13 @@ static void esp_check(struct oracle *o, const uint8_t *l3, uint32_t len, uint32_
 	if (udp)
 		udp_check(l3, len, at);
 	FUZZ_CHECK(esp_open(o, tunnel->out, tunnel->esn, l3 + at, len - at, &sequence, plain));
-	FUZZ_CHECK(sequence > tunnel->last_sent);
+	FUZZ_CHECK(cut || sequence > tunnel->last_sent);
 	FUZZ_CHECK(load64(l3 + at + 8) == __builtin_bswap64(sequence));
-	tunnel->last_sent = sequence;
+	if (!cut)
+		tunnel->last_sent = sequence;
+	FUZZ_CHECK(sequence < ORACLE_SEQUENCES &&
+		   !(tunnel->sent[sequence / 64] >> sequence % 64 & 1));
+	tunnel->sent[sequence / 64] |= 1ull << sequence % 64;
 
 	inner_len = len - at - ESP_HEAD - AEAD_TAG_LEN;
 	pad = plain[inner_len - 2];
@@ -461,19 +469,109 @@ void oracle_lan_out(struct oracle *o, const uint8_t *frame, uint32_t len)
 		packet_out(o, vlan == 0 ? 1 : 2, l3, length);
 }
 
+/* ---- ESP in pieces ---- */
+
+struct piece {
+	uint32_t header_len; /* before what the piece carries */
+	uint32_t from;       /* in the packet's payload */
+	uint32_t size;
+	uint32_t id;
+	bool v6;
+	bool last;
+};
+
+/* False: it is whole. */
+static bool piece_read(const uint8_t *l3, uint32_t len, struct piece *piece)
+{
+	uint16_t place;
+
+	if (l3[0] >> 4 == 4) {
+		place = load_be16(l3 + 6);
+		if ((place & 0x3fff) == 0)
+			return false;
+		FUZZ_CHECK(l3[0] == 0x45 && !(place & 0xc000));
+		*piece = (struct piece){ IPV4_HEADER_MIN,
+					 (place & 0x1fff) * 8u,
+					 len - IPV4_HEADER_MIN,
+					 load16(l3 + 4),
+					 false,
+					 !(place & 0x2000) };
+	} else {
+		if (l3[6] != 44)
+			return false;
+		FUZZ_CHECK(len > IPV6_HEADER_LEN + 8 && l3[41] == 0);
+		place = load_be16(l3 + 42);
+		*piece = (struct piece){ IPV6_HEADER_LEN + 8,
+					 place & 0xfff8u,
+					 len - IPV6_HEADER_LEN - 8,
+					 load32(l3 + 44),
+					 true,
+					 !(place & 1) };
+	}
+	FUZZ_CHECK(piece->last || piece->size % 8 == 0);
+	return true;
+}
+
+/* The packet, once nothing is missing; it then looks as if it had never been cut. */
+static const struct oracle_whole *whole_add(struct oracle *o, const uint8_t *l3,
+					    const struct piece *piece)
+{
+	uint32_t head = piece->v6 ? IPV6_HEADER_LEN : IPV4_HEADER_MIN;
+	struct oracle_whole *w = o->whole, *end = o->whole + o->wholes;
+
+	while (w < end && (w->id != piece->id || w->v6 != piece->v6))
+		w++;
+	if (w == end) {
+		FUZZ_CHECK(o->wholes++ < ORACLE_WHOLES);
+		*w = (struct oracle_whole){ .id = piece->id, .v6 = piece->v6 };
+		memcpy(w->bytes, l3, head);
+	}
+	FUZZ_CHECK(head + piece->from + piece->size <= ORACLE_PACKET_MAX);
+	for (uint32_t i = piece->from / 8; i < (piece->from + piece->size + 7) / 8; i++) {
+		FUZZ_CHECK(!(w->there[i / 64] >> i % 64 & 1));
+		w->there[i / 64] |= 1ull << i % 64;
+	}
+	/* But for length, place and checksum, all headers are the same. */
+	FUZZ_CHECK(memcmp(w->bytes + 12, l3 + 12, head - 12) == 0 && w->bytes[1] == l3[1]);
+	memcpy(w->bytes + head + piece->from, l3 + piece->header_len, piece->size);
+	w->got += piece->size;
+	if (piece->last)
+		w->len = head + piece->from + piece->size;
+	if (w->len != head + w->got)
+		return NULL;
+	if (piece->v6)
+		w->bytes[6] = l3[IPV6_HEADER_LEN];
+	else
+		store16(w->bytes + 6, 0);
+	packet_fix_lengths(w->bytes, w->len);
+	if (!piece->v6)
+		packet_fix_checksums(w->bytes, w->len);
+	return w;
+}
+
 void oracle_wan_out(struct oracle *o, const uint8_t *frame, uint32_t len)
 {
 	uint32_t length, at;
 	uint16_t vlan;
 	const uint8_t *l3 = frame_out(frame, len, mac_wan, &vlan, &length);
+	const struct oracle_whole *whole = NULL;
+	struct piece piece;
 	bool udp;
 
 	FUZZ_CHECK(vlan == 0);
 	if (l3 == NULL)
 		return;
+	if (piece_read(l3, length, &piece)) {
+		FUZZ_CHECK(packet_is_own(l3, own_v4, own_v6, mac_wan));
+		whole = whole_add(o, l3, &piece);
+		if (whole == NULL)
+			return;
+		l3 = whole->bytes;
+		length = whole->len;
+	}
 	at = esp_find(l3, length, &udp);
 	if (at != 0)
-		esp_check(o, l3, length, at, udp);
+		esp_check(o, l3, length, at, udp, whole != NULL);
 	else
-		FUZZ_CHECK(packet_is_own(l3, own_v4, own_v6, mac_wan));
+		FUZZ_CHECK(whole == NULL && packet_is_own(l3, own_v4, own_v6, mac_wan));
 }

@@ -3,7 +3,8 @@
  * What may leave a gateway, given what went in: every packet that is forwarded is one that came, of
  * the same tenant, one hop older and otherwise the same (but for congestion marks, a SYN's MSS, and
  * IPv4 that is cut into fragments); once. ESP is opened and closed here by the
- * reference implementation of the cipher, with code that shares nothing with the walks.
+ * reference implementation of the cipher, with code that shares nothing with the walks; where it was
+ * cut itself, once all pieces have come.
  */
 #ifndef KAIDO_FUZZ_ORACLE_H
 #define KAIDO_FUZZ_ORACLE_H
@@ -15,7 +16,9 @@
 
 #define ORACLE_PACKETS    64 /* in one input */
 #define ORACLE_PACKET_MAX 2176
-#define ORACLE_TUNNELS    6 /* ids 1 .. 5 */
+#define ORACLE_TUNNELS    6    /* ids 1 .. 5 */
+#define ORACLE_SEQUENCES  8192 /* more than an input may use */
+#define ORACLE_WHOLES     256
 
 /* How one tunnel's SAs are, in both directions. */
 struct oracle_tunnel {
@@ -26,8 +29,9 @@ struct oracle_tunnel {
 	uint32_t tenant;
 	bool esn;
 	bool udp;
-	bool v6; /* outside */
-	uint64_t last_sent;
+	bool v6;                              /* outside */
+	uint64_t last_sent;                   /* of those that went in one piece */
+	uint64_t sent[ORACLE_SEQUENCES / 64]; /* a bit for each number */
 };
 
 struct oracle_packet {
@@ -39,11 +43,23 @@ struct oracle_packet {
 	uint8_t bytes[ORACLE_PACKET_MAX];
 };
 
+/* An ESP packet that was cut behind ESP, as far as its pieces have come. */
+struct oracle_whole {
+	uint32_t id;
+	bool v6;
+	uint32_t len; /* from the IP header on; 0: the last piece is not there */
+	uint32_t got; /* bytes of payload */
+	uint64_t there[ORACLE_PACKET_MAX / 8 / 64 + 1];
+	uint8_t bytes[ORACLE_PACKET_MAX];
+};
+
 struct oracle {
 	struct aead_engine *aead;
 	struct oracle_tunnel tunnel[ORACLE_TUNNELS];
 	struct oracle_packet packet[ORACLE_PACKETS];
 	uint32_t packets;
+	struct oracle_whole whole[ORACLE_WHOLES];
+	uint32_t wholes;
 	uint32_t matched; /* that came out, fragments by themselves */
 	uint32_t own;     /* that came from the gateway itself */
 };

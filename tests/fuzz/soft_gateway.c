@@ -157,6 +157,7 @@ static void worker_create(struct soft_gateway *g)
 	w->to_main = g->to_main;
 	w->error_refill = calloc(gw->size.max_tenants, sizeof(*w->error_refill));
 	FUZZ_CHECK(w->error_refill != NULL);
+	w->fragment_id = &g->fragment_id;
 	w->tsc_hz = 1000; /* a token for an ICMP error with every tick */
 	w->go = &g->go;
 	w->stop = &g->stop;
@@ -309,6 +310,18 @@ static void counters_reset(const struct stats_writer *s)
 	memset(s->sa, 0, 64 * sizeof(*s->sa));
 }
 
+/* What an input taught of the tunnels' paths is gone before the next. */
+static void paths_reset(struct soft_gateway *g)
+{
+	struct gateway *gw = &g->f->gw;
+
+	for (uint32_t t = 1; t < TUNNELS; t++) {
+		path_mtu_forget(gw, t);
+		underlay_resolve_sa(gw, ID_OUT(t));
+	}
+	path_mtu_tick(gw, g->path_now += 3600000);
+}
+
 void soft_gateway_begin(struct soft_gateway *g, uint8_t options)
 {
 	static const uint32_t room[4] = { BURST_MAX, BURST_MAX, 3, 0 };
@@ -327,6 +340,7 @@ void soft_gateway_begin(struct soft_gateway *g, uint8_t options)
 		g->port[i].tx_room = room[options >> SOFT_TX_SHIFT & 3];
 	if (options & SOFT_TRACE)
 		FUZZ_CHECK(trace_start(gw->trace, &all) == 0);
+	paths_reset(g);
 	counters_reset(&gw->own);
 	counters_reset(&g->worker->stats);
 	oracle_begin(&g->oracle);
@@ -394,6 +408,8 @@ static bool main_run(struct soft_gateway *g)
 			neighbour_receive(gw->neighbours, m);
 			break;
 		case HANDOFF_PUNT:
+		case HANDOFF_PATH_MTU:
+			path_mtu_packet(gw, mbuf_packet(m)->l3, mbuf_packet(m)->length);
 			rte_pktmbuf_free(m);
 			break;
 		default:

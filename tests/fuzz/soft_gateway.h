@@ -62,10 +62,12 @@ struct soft_gateway {
 	struct replay
 		*replay[ORACLE_TUNNELS]; /* windows of the inbound SAs; also to be found by LSan */
 	struct oracle oracle;
+	uint32_t fragment_id;
 	uint8_t go;
 	uint8_t stop;
-	bool disturbed; /* neighbours may have changed */
-	uint64_t now;   /* ms; only ever grows */
+	bool disturbed;    /* neighbours may have changed */
+	uint64_t now;      /* ms; only ever grows */
+	uint64_t path_now; /* the same, of what is learnt about paths */
 	uint64_t frames;
 };
 

@@ -76,6 +76,7 @@ struct fixture *fixture_create(const struct tables_size *size, uint32_t readers)
 	assert_true(gw->tenant && gw->attachment && gw->tunnel && gw->sa);
 	assert_int_equal(neighbours_create(gw, &gw->neighbours), 0);
 	assert_int_equal(trace_create(&gw->trace), 0);
+	assert_int_equal(path_mtu_create(gw), 0);
 	return f;
 }
 
@@ -87,6 +88,7 @@ void fixture_destroy(struct fixture *f)
 	neighbours_destroy(gw->neighbours);
 	tables_destroy(gw->tables);
 	trace_destroy(gw->trace);
+	path_mtu_destroy(gw);
 	stats_destroy(gw->stats);
 	aead_engine_destroy(gw->aead);
 	free(gw->tenant);

@@ -55,6 +55,7 @@ static struct worker *second_worker(struct testbed *bed)
 	w->tables = bed->tables;
 	w->stats = stats_writer(bed->stats, 2);
 	w->to_main = bed->to_main;
+	w->fragment_id = &bed->fragment_id;
 	w->id = 1;
 	return w;
 }

@@ -98,6 +98,7 @@ static void bed_sa_out(struct testbed *bed, const struct aead_key *key, uint32_t
 	sa->tenant = TENANT;
 	sa->adjacency = BED_ADJ_UNDERLAY;
 	sa->inner_mtu = 1400;
+	sa->outer_mtu = 1500;
 	sa->flags = (uint8_t)flags;
 }
 
@@ -142,6 +143,7 @@ struct testbed *testbed_create(uint32_t flags, uint32_t key_len, uint32_t window
 	bed->worker->tables = bed->tables;
 	bed->worker->stats = stats_writer(bed->stats, 1);
 	bed->worker->to_main = bed->to_main;
+	bed->worker->fragment_id = &bed->fragment_id;
 
 	assert_int_equal(tables_add_port(bed->tables, 0, mac_tenant), 0);
 	assert_int_equal(tables_add_port(bed->tables, 1, mac_underlay), 0);

@@ -25,6 +25,7 @@ struct testbed {
 	struct rte_mempool *pool;
 	struct rte_ring *to_main;
 	uint32_t replay_window;
+	uint32_t fragment_id;
 };
 
 /* EAL without hugepages and devices; once per process. */
