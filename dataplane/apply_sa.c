@@ -181,6 +181,7 @@ static void slot_fill(struct gateway *gw, const struct abi_sa *r, struct aead_ke
 			.spi = r->spi,
 			.tunnel = r->tunnel,
 			.tenant = tunnel->record.tenant,
+			.generation = ++gw->sa_generations,
 			.flags = flags,
 		};
 		return;
@@ -192,6 +193,7 @@ static void slot_fill(struct gateway *gw, const struct abi_sa *r, struct aead_ke
 		.spi = r->spi,
 		.tunnel = r->tunnel,
 		.tenant = tunnel->record.tenant,
+		.generation = ++gw->sa_generations,
 		.flags = flags,
 	};
 	sa_template_build(&slot->out, &tunnel->record);

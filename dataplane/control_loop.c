@@ -9,6 +9,7 @@
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
+#include "event_notes.h"
 #include "exception.h"
 #include "gateway.h"
 #include "host_mirror.h"
@@ -124,6 +125,7 @@ int control_loop_run(struct control_loop *loop)
 		uint32_t work = loop_packets(loop) + exception_poll(gw);
 		int n = epoll_wait(epoll, ev, 4, work != 0 || mirror_busy ? 0 : POLL_MS);
 
+		event_notes_drain(gw);
 		for (int i = 0; i < n; i++) {
 			if (ev[i].data.fd == loop->signals)
 				stop = true;

@@ -16,6 +16,7 @@
 #include "tables.h"
 
 struct aead_engine;
+struct event_log;
 struct host_mirror;
 struct neighbours;
 struct rte_mempool;
@@ -63,6 +64,7 @@ struct gateway {
 	struct host_mirror *mirror; /* NULL: no netlink here */
 	struct trace *trace;
 	struct path_mtu *path_mtu;
+	struct event_log *events;
 	struct rte_mempool *pool; /* for frames of our own */
 	struct tables_size size;
 
@@ -78,6 +80,7 @@ struct gateway {
 
 	uint64_t boot;
 	uint64_t generation;
+	uint32_t sa_generations; /* SAs that there have been; tells those apart that had one id */
 	bool underlay_dirty;
 };
 

@@ -25,6 +25,7 @@
 
 #include "control_loop.h"
 #include "eal.h"
+#include "event.h"
 #include "gateway.h"
 #include "host_mirror.h"
 #include "log.h"
@@ -116,6 +117,8 @@ static int process_tables(struct process *p)
 		err = trace_create(&gw->trace);
 	if (err == 0)
 		err = path_mtu_create(gw);
+	if (err == 0)
+		err = event_log_create(&gw->events);
 	if (err != 0) {
 		log_error("no memory for the tables: %s; lower the --max-* options",
 			  strerror(-err));
@@ -239,7 +242,8 @@ static int process_workers(struct process *p)
 					   RING_F_SP_ENQ | RING_F_SC_DEQ);
 		w->error_refill = rte_calloc_socket("errors", p->options.size.max_tenants,
 						    sizeof(*w->error_refill), 64, (int)socket);
-		if (w->inbox == NULL || w->error_refill == NULL)
+		w->events = event_ring_create();
+		if (w->inbox == NULL || w->error_refill == NULL || w->events == NULL)
 			return -ENOMEM;
 		w->tables = gw->tables;
 		w->stats = stats_writer(gw->stats, i + 1);
@@ -306,6 +310,7 @@ static void process_end(struct process *p)
 	for (uint32_t i = 0; i < gw->workers; i++) {
 		ring_free(p->worker[i]->inbox);
 		rte_free(p->worker[i]->error_refill);
+		event_ring_destroy(p->worker[i]->events);
 		rte_free(p->worker[i]);
 	}
 	ring_free(p->to_main);
@@ -315,6 +320,7 @@ static void process_end(struct process *p)
 	tables_destroy(gw->tables);
 	trace_destroy(gw->trace);
 	path_mtu_destroy(gw);
+	event_log_destroy(gw->events);
 	stats_destroy(gw->stats);
 	aead_engine_destroy(gw->aead);
 	rte_mempool_free(gw->pool);

@@ -31,12 +31,13 @@ struct sa_out {
 	uint32_t tunnel;
 	uint32_t adjacency; /* of the next hop in the underlay; 0: none; changes while in use */
 	uint32_t tenant;
-	uint32_t checksum;  /* of the IPv4 header in the template, length and TOS 0: unfolded sum */
-	uint16_t inner_mtu; /* largest inner packet that fits; changes while in use, as does */
-	uint8_t header_len; /* of outer IP, UDP, ESP and IV: the used tail of `header` */
+	uint32_t checksum; /* of the IPv4 header in the template, length and TOS 0: unfolded sum */
+	uint32_t generation; /* of the SAs that had this id; see event.h */
+	uint16_t inner_mtu;  /* largest inner packet that fits; changes while in use, as does */
+	uint8_t header_len;  /* of outer IP, UDP, ESP and IV: the used tail of `header` */
 	uint8_t flags;
 	uint16_t outer_mtu; /* what the path takes; 0: there is no next hop */
-	uint8_t pad[14];
+	uint8_t pad[10];
 	/*
 	 * The outer headers ready to be copied, right-aligned, so that one fixed copy of 64 bytes
 	 * that ends at the inner packet serves every combination. What it writes before the outer
@@ -54,8 +55,9 @@ struct sa_in {
 	uint32_t spi; /* network byte order */
 	uint32_t tunnel;
 	uint32_t tenant;
+	uint32_t generation; /* as above */
 	uint8_t flags;
-	uint8_t pad[35];
+	uint8_t pad[31];
 };
 static_assert(sizeof(struct sa_in) == 64, "an inbound SA is one cache line");
 

@@ -10,6 +10,7 @@
 #include "aead.h"
 #include "apply.h"
 #include "dump.h"
+#include "event.h"
 #include "gateway.h"
 #include "log.h"
 #include "trace.h"
@@ -267,6 +268,22 @@ static void on_trace_read(struct southbound_shared *s, struct southbound_client 
 	answer(c, m);
 }
 
+static void on_event_read(struct southbound_shared *s, struct southbound_client *c,
+			  const struct abi_header *h, const void *record)
+{
+	const struct abi_event_read *what = record;
+	const size_t size = sizeof(struct abi_event);
+	const uint32_t max = (ABI_MESSAGE_MAX - sizeof(struct abi_header)) / size;
+	struct out_message *m =
+		out_message_make(ABI_EVENTS, h->request, s->gw->generation, size, max);
+
+	if (m != NULL)
+		out_message_shorten(
+			m, size,
+			event_read(s->gw->events, what->after, out_message_records(m), max));
+	answer(c, m);
+}
+
 /* Requests, by type; what isn't here may be a change. */
 static const struct request_type {
 	void (*handle)(struct southbound_shared *s, struct southbound_client *c,
@@ -282,6 +299,7 @@ static const struct request_type {
 	[ABI_TRACE_START] = { on_trace_start, sizeof(struct abi_trace_start) },
 	[ABI_TRACE_STOP] = { on_trace_stop, 0 },
 	[ABI_TRACE_READ] = { on_trace_read, 0 },
+	[ABI_EVENT_READ] = { on_event_read, sizeof(struct abi_event_read) },
 };
 
 static const struct request_type *request_find(uint16_t type)

@@ -16,6 +16,7 @@
 #include "tables.h"
 #include "vrf.h"
 
+struct event_ring;
 struct rte_mbuf;
 struct rte_ring;
 struct trace;
@@ -38,8 +39,9 @@ struct worker {
 	struct trace *trace;
 	struct rte_ring
 		*to_main; /* shared by all workers: mbufs with a packet in their private area */
-	struct rte_ring *inbox; /* from the main lcore */
-	uint32_t id;            /* 0 ..; RCU thread id; writer id + 1 of the counters */
+	struct rte_ring *inbox;    /* from the main lcore */
+	struct event_ring *events; /* to the main lcore; see event.h */
+	uint32_t id;               /* 0 ..; RCU thread id; writer id + 1 of the counters */
 	uint32_t lcore;
 	uint32_t idle_sleep_us; /* longest sleep of the idle back-off; 0: never sleeps */
 	uint32_t rx_n;

@@ -263,10 +263,14 @@ static void step_question(struct fuzz_input *in, uint8_t which)
 	struct abi_trace_start start = { .tenant = dump.tenant,
 					 .packets = dump.kind,
 					 .every = fuzz_u8(in) };
+	struct abi_event_read read = { .after = start.every };
 
 	if (dump.tenant == 3)
 		dump.tenant = start.tenant = UINT32_MAX;
 	switch (which % 6) {
+	case 4:
+		message_send(ABI_EVENT_READ, 0, &read, sizeof(read), 1);
+		break;
 	case 0:
 		message_send(ABI_COUNTERS, 0, NULL, 0, 0);
 		break;

@@ -13,6 +13,8 @@
 
 #include "address.h"
 #include "apply.h"
+#include "event.h"
+#include "event_notes.h"
 #include "fuzz.h"
 #include "log.h"
 #include "neighbour.h"
@@ -158,6 +160,8 @@ static void worker_create(struct soft_gateway *g)
 	w->error_refill = calloc(gw->size.max_tenants, sizeof(*w->error_refill));
 	FUZZ_CHECK(w->error_refill != NULL);
 	w->fragment_id = &g->fragment_id;
+	w->events = event_ring_create();
+	FUZZ_CHECK(w->events != NULL);
 	w->tsc_hz = 1000; /* a token for an ICMP error with every tick */
 	w->go = &g->go;
 	w->stop = &g->stop;
@@ -417,6 +421,7 @@ static bool main_run(struct soft_gateway *g)
 		}
 	}
 	g->disturbed |= any;
+	event_notes_drain(gw);
 	underlay_poll(gw);
 	reclaim_poll(gw->tables->reclaim);
 	return any;

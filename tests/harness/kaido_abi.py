@@ -344,6 +344,20 @@ class Client:
         kinds = ("tenant", "attachment", "tunnel", "sa", "route", "neighbour")
         return {kind: sorted(bytes(record) for record in self.dump(kind)) for kind in kinds}
 
+    def events(self, after=0):
+        """All events that are kept with a number above `after`, oldest first."""
+        found = []
+        while True:
+            self.send(EVENT_READ, [EventRead(after=after)])
+            header, payload, _ = self.expect(EVENTS)
+            size = ctypes.sizeof(Event)
+            if header.count * size != len(payload):
+                raise ValueError(f"malformed events: {header}")
+            if not header.count:
+                return found
+            found += [Event.from_buffer_copy(payload, i * size) for i in range(header.count)]
+            after = found[-1].number
+
     def counters(self):
         self.send(COUNTERS)
         _, payload, descriptors = self.expect(COUNTERS_REPLY)

@@ -14,6 +14,7 @@
 #include "address.h"
 #include "aead.h"
 #include "dump.h"
+#include "event.h"
 #include "neighbour.h"
 #include "out_queue.h"
 #include "reclaim.h"
@@ -77,6 +78,7 @@ struct fixture *fixture_create(const struct tables_size *size, uint32_t readers)
 	assert_int_equal(neighbours_create(gw, &gw->neighbours), 0);
 	assert_int_equal(trace_create(&gw->trace), 0);
 	assert_int_equal(path_mtu_create(gw), 0);
+	assert_int_equal(event_log_create(&gw->events), 0);
 	return f;
 }
 
@@ -89,6 +91,7 @@ void fixture_destroy(struct fixture *f)
 	tables_destroy(gw->tables);
 	trace_destroy(gw->trace);
 	path_mtu_destroy(gw);
+	event_log_destroy(gw->events);
 	stats_destroy(gw->stats);
 	aead_engine_destroy(gw->aead);
 	free(gw->tenant);

@@ -19,6 +19,7 @@
 
 #include "aead.h"
 #include "drop.h"
+#include "event.h"
 #include "gateway_fixture.h"
 #include "reclaim.h"
 #include "sad.h"
@@ -419,6 +420,43 @@ static void trace_over_the_socket(void **state)
 	bench_close(&b);
 }
 
+static uint32_t events_on(struct bench *b, uint64_t after, uint64_t *first, uint64_t *last)
+{
+	struct abi_event_read what = { .after = after };
+	const struct abi_event *event = (const struct abi_event *)(&buffer.header + 1);
+
+	send_on(b, b->fd, ABI_EVENT_READ, 0, &what, sizeof(what), 1);
+	assert_true(receive_on(b, b->fd) > 0);
+	assert_int_equal(buffer.header.type, ABI_EVENTS);
+	if (buffer.header.count != 0) {
+		*first = event[0].number;
+		*last = event[buffer.header.count - 1].number;
+	}
+	return buffer.header.count;
+}
+
+static void events_over_the_socket(void **state)
+{
+	const uint32_t most =
+		(ABI_MESSAGE_MAX - sizeof(struct abi_header)) / sizeof(struct abi_event);
+	uint64_t first = 0, last = 0;
+	struct bench b;
+
+	bench_open(&b, NULL);
+	assert_int_equal(events_on(&b, 0, &first, &last), 0);
+	for (uint32_t i = 0; i < most + 5; i++)
+		event_raise(b.f->gw.events, &(struct abi_event){ .kind = ABI_EVENT_PATH_MTU });
+	assert_int_equal(events_on(&b, 0, &first, &last), most);
+	assert_int_equal(first, 1);
+	assert_int_equal(events_on(&b, last, &first, &last), 5);
+	assert_int_equal(first, most + 1);
+	assert_int_equal(events_on(&b, last, &first, &last), 0);
+	/* It has one record. */
+	send_on(&b, b.fd, ABI_EVENT_READ, 0, NULL, 0, 0);
+	assert_int_equal(reply_on(&b, b.fd), -EPROTO);
+	bench_close(&b);
+}
+
 static void the_socket_file(void **state)
 {
 	struct southbound *second = NULL;
@@ -782,6 +820,7 @@ int main(void)
 		cmocka_unit_test(slow_reader_gets_one_moment),
 		cmocka_unit_test(counters_come_read_only),
 		cmocka_unit_test(trace_over_the_socket),
+		cmocka_unit_test(events_over_the_socket),
 		cmocka_unit_test(the_socket_file),
 		cmocka_unit_test(spoilt_messages_change_nothing),
 		cmocka_unit_test(sizes_are_bounded),

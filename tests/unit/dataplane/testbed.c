@@ -15,6 +15,7 @@
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
+#include "event.h"
 #include "ip_header.h"
 #include "replay.h"
 
@@ -140,6 +141,8 @@ struct testbed *testbed_create(uint32_t flags, uint32_t key_len, uint32_t window
 	memset(bed->worker, 0, sizeof(*bed->worker));
 	bed->worker->error_refill = calloc(size.max_tenants, sizeof(uint64_t));
 	assert_non_null(bed->worker->error_refill);
+	bed->worker->events = event_ring_create();
+	assert_non_null(bed->worker->events);
 	bed->worker->tables = bed->tables;
 	bed->worker->stats = stats_writer(bed->stats, 1);
 	bed->worker->to_main = bed->to_main;
@@ -185,6 +188,7 @@ void testbed_destroy(struct testbed *bed)
 	rte_ring_free(bed->to_main);
 	rte_mempool_free(bed->pool);
 	free(bed->worker->error_refill);
+	event_ring_destroy(bed->worker->events);
 	free(bed->worker);
 	free(bed);
 }
