@@ -63,6 +63,9 @@ enum config_form {
 json_t *config_render_attachment(const struct attachment *attachment, enum config_form form);
 json_t *config_render_tunnel(const struct tunnel *tunnel, enum config_form form);
 json_t *config_render_sa(const struct sa *sa, enum config_form form);
+/* Without the limits that there are not. */
+json_t *config_render_lifetime(const struct lifetime *lifetime);
+json_t *config_render_selectors(const struct tunnel *tunnel);
 json_t *config_render_route(const struct route *route);
 /* Puts lists in the order that the model keeps: attachments and tunnels by name. After the checks, which name places. */
 void config_sort_tenant(struct tenant *tenant);

@@ -103,8 +103,7 @@ static bool name_in(const char *name, const char *const *names)
 	return false;
 }
 
-/* Text of a mistake that a user typed may hold anything: only what is printable is repeated. */
-static const char *text_shown(const char *text, char shown[64])
+const char *text_shown(const char *text, char shown[64])
 {
 	size_t i;
 
@@ -246,8 +245,7 @@ bool field_text(struct config_reader *reader, const json_t *object, const char *
 	return *out != NULL;
 }
 
-/* A number, or as text in decimal or with 0x. */
-static bool integer_read(const json_t *value, int64_t *number)
+bool value_integer(const json_t *value, int64_t *number)
 {
 	const char *text = json_string_value(value);
 	char *end;
@@ -271,7 +269,7 @@ int64_t field_integer(struct config_reader *reader, const json_t *object, const 
 
 	if (value == NULL || json_is_null(value))
 		return absent;
-	if (integer_read(value, &number) && number >= least && number <= most)
+	if (value_integer(value, &number) && number >= least && number <= most)
 		return number;
 	reader_error_of(reader, member, "must be a whole number from %lld to %lld",
 			(long long)least, (long long)most);

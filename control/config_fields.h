@@ -41,6 +41,8 @@ reader_error_of(struct config_reader *reader, const char *member, const char *fo
 /* Is it an object, and has it no other members than these? `also`: allowed in a stored one. */
 bool fields_check(struct config_reader *reader, const json_t *object, const char *const *names,
 		  const char *const *also);
+/* What a user typed, as far as it may be repeated: at most 60 printable characters. */
+const char *text_shown(const char *text, char shown[64]);
 /* The array of that member; NULL when it is absent, empty or no array. */
 json_t *field_array(struct config_reader *reader, const json_t *object, const char *member);
 
@@ -55,6 +57,8 @@ bool field_text(struct config_reader *reader, const json_t *object, const char *
 		size_t max_characters, char **text);
 int64_t field_integer(struct config_reader *reader, const json_t *object, const char *member,
 		      int64_t least, int64_t most, int64_t absent);
+/* A number, or as text in decimal or with 0x. */
+bool value_integer(const json_t *value, int64_t *number);
 bool field_bool(struct config_reader *reader, const json_t *object, const char *member,
 		bool absent);
 /* The index in `choices`; `absent` where there is none, -1 on a mistake. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "config.h"
+#include "config_parse.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -10,8 +10,8 @@
 #define WINDOW_MOST    4096
 #define WINDOW_DEFAULT 1024
 
-static const char *const names[] = { "direction", "spi",    "key",         "salt",
-				     "esn",       "window", "fingerprint", NULL };
+static const char *const names[] = { "direction", "spi",         "key",      "salt", "esn",
+				     "window",    "fingerprint", "lifetime", NULL };
 static const char *const stored_names[] = { "id", "digest", "sealed", "key-bits", NULL };
 
 const char *config_fingerprint(const struct sa *sa, char text[CONFIG_FINGERPRINT_LEN])
@@ -166,6 +166,7 @@ bool config_parse_sa(struct config_context *context, const char *tenant, const c
 	else if (json_object_get(json, "window") != NULL && direction == 1)
 		reader_error_of(reader, "window",
 				"is the receiver's: remove it from an outbound SA");
+	sa->own_lifetime = config_parse_lifetime(reader, json, &sa->lifetime);
 	if (reader->stored)
 		stored_parse(reader, json, sa);
 	else if (direction >= 0)

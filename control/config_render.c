@@ -21,6 +21,28 @@ static void number_set(json_t *object, const char *member, json_int_t number)
 		json_object_set_new(object, member, json_integer(number));
 }
 
+/* Limits that are 0 are absent; so is a part without any. */
+static void limits_set(json_t *object, const char *member, const struct abi_lifetime *limits)
+{
+	json_t *part = json_object();
+
+	number_set(part, "bytes", (json_int_t)limits->bytes);
+	number_set(part, "packets", (json_int_t)limits->packets);
+	number_set(part, "seconds", (json_int_t)limits->seconds);
+	if (json_object_size(part) > 0)
+		json_object_set(object, member, part);
+	json_decref(part);
+}
+
+json_t *config_render_lifetime(const struct lifetime *lifetime)
+{
+	json_t *object = json_object();
+
+	limits_set(object, "soft", &lifetime->soft);
+	limits_set(object, "hard", &lifetime->hard);
+	return object;
+}
+
 static void hex_set(json_t *object, const char *member, const uint8_t *bytes, size_t size)
 {
 	char text[2 * MODEL_SEALED_MAX + 1];
@@ -121,6 +143,8 @@ json_t *config_render_sa(const struct sa *sa, enum config_form form)
 	json_object_set_new(object, "esn", json_boolean(sa->esn));
 	if (sa->direction == ABI_SA_IN)
 		json_object_set_new(object, "window", json_integer(sa->window));
+	if (sa->own_lifetime)
+		json_object_set_new(object, "lifetime", config_render_lifetime(&sa->lifetime));
 	if (form == CONFIG_STORED) {
 		number_set(object, "id", sa->id);
 		number_set(object, "key-bits", sa->key_len * 8);
@@ -133,6 +157,30 @@ json_t *config_render_sa(const struct sa *sa, enum config_form form)
 		text_set(object, "fingerprint", config_fingerprint(sa, fingerprint));
 	}
 	return object;
+}
+
+static void policy_set(json_t *object, const struct tunnel_policy *policy)
+{
+	static const char *const df[] = { "", "set", "clear" };
+	static const char *const labels[] = { "", "inner", "zero" };
+
+	if (policy->dscp != ABI_DSCP_COPY)
+		json_object_set_new(object, "dscp",
+				    json_integer((json_int_t)(policy->dscp & ~ABI_DSCP_SET)));
+	if ((policy->flags & ABI_TUNNEL_DSCP_IN) != 0)
+		text_set(object, "dscp-in", "copy");
+	text_set(object, "df", df[policy->df]);
+	number_set(object, "ttl", policy->ttl);
+	text_set(object, "flow-label", labels[policy->flow_label]);
+	if ((policy->flags & ABI_TUNNEL_MSS_OFF) != 0)
+		json_object_set_new(object, "mss-clamp", json_false());
+	else
+		number_set(object, "mss-clamp", policy->mss);
+	number_set(object, "pad-to", policy->pad_to);
+	number_set(object, "dummy-ms", policy->dummy_ms);
+	number_set(object, "keepalive", policy->keepalive);
+	if ((policy->flags & ABI_TUNNEL_FOLLOW) != 0)
+		json_object_set_new(object, "follow", json_true());
 }
 
 json_t *config_render_tunnel(const struct tunnel *tunnel, enum config_form form)
@@ -149,9 +197,15 @@ json_t *config_render_tunnel(const struct tunnel *tunnel, enum config_form form)
 	number_set(object, "local-port", tunnel->local_port);
 	number_set(object, "remote-port", tunnel->remote_port);
 	number_set(object, "mtu", tunnel->mtu);
+	policy_set(object, &tunnel->policy);
+	if (!lifetime_is_none(&tunnel->lifetime))
+		json_object_set_new(object, "lifetime", config_render_lifetime(&tunnel->lifetime));
 	for (size_t i = 0; i < tunnel->n_networks; i++)
 		prefix_append(list, &tunnel->networks[i]);
 	list_set(object, "networks", list);
+	/* An empty list means something here: nothing passes. */
+	if ((tunnel->policy.flags & ABI_TUNNEL_SELECTORS) != 0)
+		json_object_set_new(object, "selectors", config_render_selectors(tunnel));
 	list = json_array();
 	for (size_t i = 0; i < tunnel->n_sas; i++)
 		json_array_append_new(list, config_render_sa(&tunnel->sas[i], form));

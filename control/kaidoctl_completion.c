@@ -32,20 +32,26 @@ static void candidates_add(json_t *list, const char *typed, const char *const *c
 		candidate_add(list, typed, *candidates);
 }
 
+/* Words separated by spaces, each behind `before`. */
+static void spaced_add(json_t *list, const char *typed, const char *before, const char *words)
+{
+	char word[64];
+	size_t len;
+
+	for (; *words != '\0'; words += len + (words[len] == ' ')) {
+		len = strcspn(words, " ");
+		snprintf(word, sizeof(word), "%s%.*s", before, (int)len, words);
+		candidate_add(list, typed, word);
+	}
+}
+
 static void options_add(json_t *list, const char *typed, const char *command)
 {
-	const char *p = "";
-	char word[32];
-	size_t i, len;
+	size_t i;
 
 	for (i = 0; i < sizeof(options) / sizeof(options[0]); i++)
 		if (strcmp(options[i].command, command) == 0)
-			p = options[i].options;
-	for (; *p != '\0'; p += len + (p[len] == ' ')) {
-		len = strcspn(p, " ");
-		snprintf(word, sizeof(word), "%.*s", (int)len, p);
-		candidate_add(list, typed, word);
-	}
+			spaced_add(list, typed, "", options[i].options);
 	candidate_add(list, typed, "--json");
 	candidate_add(list, typed, "--help");
 }
@@ -126,13 +132,75 @@ static void named_add(struct ctl *ctl, json_t *list, const char *typed, const ch
 	}
 }
 
+static const struct {
+	const char *kind;
+	const char *members; /* separated by spaces */
+} kind_members[] = {
+	{ "tenant", "label= service= service-code=" },
+	{ "attachment", "port= vlan= mtu= addresses=" },
+	{ "tunnel",
+	  "label= local= remote= encapsulation= local-port= remote-port= mtu= networks= dscp= dscp-in= "
+	  "df= ttl= flow-label= mss-clamp= pad-to= dummy-ms= keepalive= follow= lifetime= selectors=" },
+	{ "route", "tunnel= via= blackhole=true" },
+	{ "underlay", "port= vlan= mtu= netdev= addresses=" },
+};
+
+static const struct {
+	const char *member;
+	const char *values;
+} member_values[] = {
+	{ "service", "wan remote-access ztna document-exchange managed-database" },
+	{ "encapsulation", "esp udp" },
+	{ "dscp", "copy" },
+	{ "dscp-in", "preserve copy" },
+	{ "df", "copy set clear" },
+	{ "flow-label", "sa inner zero" },
+	{ "mss-clamp", "true false" },
+	{ "follow", "true false" },
+	{ "esn", "true false" },
+	{ "direction", "in out" },
+};
+
+/* bash cuts a word at its '=': `member`, "=" and `typed` are three then. */
+static void values_add(json_t *list, const char *typed, const char *member)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(member_values) / sizeof(member_values[0]); i++)
+		if (strcmp(member_values[i].member, member) == 0)
+			spaced_add(list, typed, "", member_values[i].values);
+}
+
+/* Members of what is set, or once the '=' is typed what one may be. */
+static void members_add(json_t *list, const char *typed, const char *members)
+{
+	const char *equals = strchr(typed, '=');
+	char before[32];
+	size_t i;
+
+	if (equals == NULL)
+		spaced_add(list, typed, "", members);
+	for (i = 0; equals != NULL && i < sizeof(member_values) / sizeof(member_values[0]); i++) {
+		snprintf(before, sizeof(before), "%s=", member_values[i].member);
+		if (strncmp(before, typed, (size_t)(equals - typed) + 1) == 0)
+			spaced_add(list, typed, before, member_values[i].values);
+	}
+}
+
+static void kind_members_add(json_t *list, const char *typed, const char *kind)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(kind_members) / sizeof(kind_members[0]); i++)
+		if (strcmp(kind_members[i].kind, kind) == 0)
+			members_add(list, typed, kind_members[i].members);
+}
+
 static void words_add(struct ctl *ctl, json_t *list, int n, char **words)
 {
 	static const char *const trace[] = { "start", "read", "stop", NULL };
 	static const char *const sa[] = { "add", "delete", NULL };
 	static const char *const directions[] = { "in", "out", NULL };
-	static const char *const members[] = { "direction=", "spi=",    "key-file=",
-					       "esn=",       "window=", NULL };
 	static const char *const shells[] = { "bash", NULL };
 	const char *command = words[0], *typed = words[n - 1];
 	bool is_sa = strcmp(command, "sa") == 0;
@@ -147,12 +215,16 @@ static void words_add(struct ctl *ctl, json_t *list, int n, char **words)
 		candidates_add(list, typed, set_kinds());
 	else if ((strcmp(command, "set") == 0 || strcmp(command, "delete") == 0) && n == 3)
 		named_add(ctl, list, typed, words[1]);
+	else if (strcmp(command, "set") == 0 && n > 3)
+		kind_members_add(list, typed, words[1]);
 	else if (is_sa && n == 2)
 		candidates_add(list, typed, sa);
 	else if (is_sa && n == 3)
 		named_add(ctl, list, typed, "tunnel");
+	else if (is_sa && n > 3 && strcmp(words[1], "add") == 0)
+		members_add(list, typed, "direction= spi= key-file= esn= window= lifetime=");
 	else if (is_sa && n > 3)
-		candidates_add(list, typed, strcmp(words[1], "add") == 0 ? members : directions);
+		candidates_add(list, typed, directions);
 	else if (strcmp(command, "graph") == 0)
 		named_add(ctl, list, typed, strchr(typed, '/') != NULL ? "tunnel" : "tenant");
 	else if ((strcmp(command, "watch") == 0 || strcmp(command, "drops") == 0) && n == 2)
@@ -181,6 +253,10 @@ json_t *completions(struct ctl *ctl, int n, char **words)
 		candidates_add(list, typed, periods);
 	} else if (strcmp(words[n - 2], "--format") == 0) {
 		candidates_add(list, typed, formats);
+	} else if (n > 3 && strcmp(typed, "=") == 0) {
+		values_add(list, "", words[n - 2]);
+	} else if (n > 4 && strcmp(words[n - 2], "=") == 0) {
+		values_add(list, typed, words[n - 3]);
 	} else if (typed[0] == '-') {
 		options_add(list, typed, words[0]);
 	} else {

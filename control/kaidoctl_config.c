@@ -127,8 +127,10 @@ static bool member_is_list(const char *name)
 /* On the command line, where nobody wants to quote, all but these are text. */
 static bool member_is_typed(const char *name)
 {
-	static const char *const typed[] = { "vlan", "mtu",    "local-port", "remote-port",
-					     "spi",  "window", "esn",        "blackhole" };
+	static const char *const typed[] = { "vlan",      "mtu",      "local-port", "remote-port",
+					     "spi",       "window",   "esn",        "blackhole",
+					     "dscp",      "ttl",      "mss-clamp",  "pad-to",
+					     "keepalive", "dummy-ms", "follow" };
 	size_t i;
 
 	for (i = 0; i < sizeof(typed) / sizeof(typed[0]); i++)

@@ -136,6 +136,16 @@ int lease_adopt(struct leases *leases, const struct sa *sa, const struct abi_sa 
 	return store_lease_raise(leases->store, sa->digest, record->sequence_limit);
 }
 
+void lease_repeat(const struct leases *leases, struct abi_sa *record)
+{
+	const struct lease *lease = lease_find(leases, record->id);
+
+	if (record->direction != ABI_SA_OUT || lease == NULL)
+		return;
+	record->sequence = lease->limit - 1; /* not looked at where the SA is there */
+	record->sequence_limit = lease->limit;
+}
+
 uint64_t lease_next(const struct lease *lease, const struct counters_map *map)
 {
 	uint64_t used = counters_sequence(map, lease->id);

@@ -69,6 +69,8 @@ void leases_close(struct leases *leases);
 int lease_install(struct leases *leases, const struct sa *sa, struct abi_sa *record);
 /* The dataplane has this SA already, as its dump says. Within a transaction of the store. */
 int lease_adopt(struct leases *leases, const struct sa *sa, const struct abi_sa *record);
+/* For a record of an SA that the dataplane has and keeps: the numbers that it has already. */
+void lease_repeat(const struct leases *leases, struct abi_sa *record);
 void lease_forget(struct leases *leases, uint32_t id);
 const struct lease *lease_find(const struct leases *leases, uint32_t id);
 /* Next number that will be sent. */

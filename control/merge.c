@@ -140,6 +140,11 @@ static bool sa_same(const struct sa *a, const struct sa *b)
 	       a->window == b->window && memcmp(a->digest, b->digest, sizeof(a->digest)) == 0;
 }
 
+static bool sa_lives_alike(const struct sa *a, const struct sa *b)
+{
+	return a->own_lifetime == b->own_lifetime && lifetime_equal(&a->lifetime, &b->lifetime);
+}
+
 static const struct sa *sa_find(const struct tunnel *tunnel, const struct sa *wanted)
 {
 	for (size_t i = 0; tunnel != NULL && i < tunnel->n_sas; i++) {
@@ -187,6 +192,8 @@ static void sas_merge(struct merge *merge, const struct tunnel *now, struct tunn
 		} else if (old != NULL) {
 			sa->id = old->id;
 			memcpy(sa->sealed, old->sealed, sizeof(sa->sealed));
+			if (!sa_lives_alike(sa, old))
+				change_add(merge, "change", "sa", name, "lifetime");
 		} else {
 			sa->id = id_take(merge, ID_SA);
 			change_add(merge, "add", "sa", name, NULL);
@@ -216,7 +223,7 @@ static bool sas_equal(const struct tunnel *a, const struct tunnel *b)
 	if (a->n_sas != b->n_sas)
 		return false;
 	for (size_t i = 0; i < a->n_sas; i++) {
-		if (!sa_same(&a->sas[i], &b->sas[i]))
+		if (!sa_same(&a->sas[i], &b->sas[i]) || !sa_lives_alike(&a->sas[i], &b->sas[i]))
 			return false;
 	}
 	return true;

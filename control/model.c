@@ -34,6 +34,7 @@ void tunnel_release(struct tunnel *tunnel)
 	if (tunnel == NULL || --tunnel->references > 0)
 		return;
 	free(tunnel->label);
+	free(tunnel->selectors);
 	free(tunnel->networks);
 	free(tunnel->sas);
 	free(tunnel);
@@ -93,6 +94,8 @@ struct tunnel *tunnel_copy(const struct tunnel *tunnel)
 	copy->label = text_copy(tunnel->label, &failed);
 	copy->networks = array_copy(tunnel->networks, tunnel->n_networks, sizeof(*tunnel->networks),
 				    &failed);
+	copy->selectors = array_copy(tunnel->selectors, tunnel->n_selectors,
+				     sizeof(*tunnel->selectors), &failed);
 	copy->sas = array_copy(tunnel->sas, tunnel->n_sas, sizeof(*tunnel->sas), &failed);
 	if (!failed)
 		return copy;
@@ -315,6 +318,20 @@ void model_remove_underlay(struct model *model, const char *name)
 	model->n_underlay--;
 	memmove(model->underlay + i, model->underlay + i + 1,
 		(model->n_underlay - i) * sizeof(struct attachment *));
+}
+
+bool lifetime_equal(const struct lifetime *a, const struct lifetime *b)
+{
+	static_assert(sizeof(*a) == 6 * sizeof(uint64_t), "there are no gaps to compare");
+
+	return memcmp(a, b, sizeof(*a)) == 0;
+}
+
+bool lifetime_is_none(const struct lifetime *lifetime)
+{
+	static const struct lifetime none;
+
+	return lifetime_equal(lifetime, &none);
 }
 
 size_t sa_identity(const char *tenant, const char *tunnel, const struct sa *sa,

@@ -47,15 +47,36 @@ struct attachment {
 	size_t n_routes;
 };
 
+/* How long an SA may serve; 0: no limit. Soft ones end before hard ones. */
+struct lifetime {
+	struct abi_lifetime soft;
+	struct abi_lifetime hard;
+};
+
 struct sa {
 	uint32_t id; /* 0: none given yet */
 	uint32_t spi;
 	uint32_t window;
 	enum abi_sa_direction direction;
 	bool esn;
+	bool own_lifetime; /* else it has that of its tunnel */
+	struct lifetime lifetime;
 	uint8_t key_len;                  /* of the AES key: 16, 24, 32 */
 	uint8_t digest[VAULT_DIGEST_LEN]; /* of key and salt */
 	uint8_t sealed[MODEL_SEALED_MAX]; /* key_len + 4 + VAULT_OVERHEAD bytes of it */
+};
+
+/* How outer headers are made and what is sent by itself, in values of abi_tunnel. */
+struct tunnel_policy {
+	uint32_t flags; /* ABI_TUNNEL_FOLLOW and those behind it */
+	uint16_t mss;
+	uint16_t pad_to;
+	uint16_t keepalive; /* seconds */
+	uint16_t dummy_ms;
+	uint8_t dscp;
+	uint8_t df;
+	uint8_t flow_label;
+	uint8_t ttl; /* 0: what the dataplane takes, 64 */
 };
 
 struct tunnel {
@@ -69,6 +90,10 @@ struct tunnel {
 	uint16_t local_port; /* 0 without udp */
 	uint16_t remote_port;
 	uint16_t mtu;
+	struct tunnel_policy policy;
+	struct lifetime lifetime;       /* of its SAs that have none of their own */
+	struct abi_selector *selectors; /* what may pass, where ABI_TUNNEL_SELECTORS is set */
+	size_t n_selectors;
 	struct abi_address *networks;
 	size_t n_networks;
 	struct sa *sas; /* in the file's order */
@@ -127,6 +152,13 @@ int model_put_tenant(struct model *model, struct tenant *tenant);
 int model_put_underlay(struct model *model, struct attachment *attachment);
 void model_remove_tenant(struct model *model, const char *name);
 void model_remove_underlay(struct model *model, const char *name);
+
+static inline const struct lifetime *sa_lifetime(const struct tunnel *tunnel, const struct sa *sa)
+{
+	return sa->own_lifetime ? &sa->lifetime : &tunnel->lifetime;
+}
+bool lifetime_is_none(const struct lifetime *lifetime);
+bool lifetime_equal(const struct lifetime *a, const struct lifetime *b);
 
 /* What a sealed key is bound to. Returns the bytes written into `identity`. */
 #define MODEL_IDENTITY_MAX (2 * ABI_NAME_LEN + 16)

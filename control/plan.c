@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <sodium.h>
-
 #include "address.h"
 #include "plan_order.h"
 #include "vault.h"
@@ -23,6 +21,8 @@ enum phase {
 	PHASE_ATTACHMENT_SET,
 	PHASE_NEIGHBOUR_SET,
 	PHASE_TUNNEL_SET,
+	PHASE_SELECTORS_SET, /* before there is anything that sends or receives */
+	PHASE_SA_AGAIN,
 	PHASE_SA_SET,
 	PHASE_ROUTE_SET,
 	PHASE_SA_DELETE,
@@ -42,11 +42,6 @@ uint32_t *plan_object_id(struct plan_object *object)
 	default:
 		return &object->as.sa.id;
 	}
-}
-
-static uint32_t id_of(const struct plan_object *object)
-{
-	return *plan_object_id((struct plan_object *)(uintptr_t)object);
 }
 
 size_t plan_record_size(enum plan_kind kind)
@@ -86,7 +81,21 @@ int plan_object_order(const void *first, const void *second)
 		return order != 0 ? order
 				  : prefix_compare(&a->as.route.prefix, &b->as.route.prefix);
 	}
-	return number_order(id_of(a), id_of(b));
+	return number_order(plan_id_of(a), plan_id_of(b));
+}
+
+/*
+ * A dump tells what was set, which is what was left then of what was configured: where there is a
+ * limit it is set again.
+ */
+static bool lifetimes_same(const struct plan_object *a, const struct plan_object *b)
+{
+	const struct lifetime first = { a->as.sa.soft, a->as.sa.hard };
+	const struct lifetime second = { b->as.sa.soft, b->as.sa.hard };
+
+	if (lifetime_is_none(&first) && lifetime_is_none(&second))
+		return true;
+	return a->sa != NULL && b->sa != NULL && lifetime_equal(&first, &second);
 }
 
 static bool objects_same(const struct plan_object *a, const struct plan_object *b)
@@ -101,7 +110,7 @@ static bool objects_same(const struct plan_object *a, const struct plan_object *
 	case PLAN_TUNNEL:
 		return a->as.tunnel.cookie == b->as.tunnel.cookie;
 	case PLAN_SA:
-		return a->as.sa.cookie == b->as.sa.cookie;
+		return a->as.sa.cookie == b->as.sa.cookie && lifetimes_same(a, b);
 	case PLAN_ROUTE:
 		return a->as.route.kind == b->as.route.kind &&
 		       a->as.route.target == b->as.route.target &&
@@ -191,6 +200,16 @@ static void delete_add(struct plan *plan, struct plan_object *object, bool first
 	}
 }
 
+/* With a tunnel go its selectors, which its cookie covers too. `have`: what it replaces, or NULL. */
+static void selectors_add(struct plan *plan, const struct plan_object *have,
+			  struct plan_object *want)
+{
+	uint32_t flags = want->as.tunnel.flags | (have == NULL ? 0 : have->as.tunnel.flags);
+
+	if ((flags & ABI_TUNNEL_SELECTORS) != 0)
+		step_add(plan, ABI_SELECTORS_SET, PHASE_SELECTORS_SET, want);
+}
+
 /* Walks two sorted sets side by side; either argument of `pair` may be NULL. */
 static void sets_walk(struct plan *plan, void (*pair)(struct plan *plan, struct plan_object *have,
 						      struct plan_object *want))
@@ -213,16 +232,21 @@ static void pair_plan(struct plan *plan, struct plan_object *have, struct plan_o
 {
 	if (have != NULL && want != NULL && objects_same(have, want))
 		return;
-	if (have == NULL) {
-		set_add(plan, want);
-	} else if (want == NULL) {
-		if (have->kind != PLAN_SA) /* sa_pair_plan() */
+	if (want == NULL) {
+		if (have->kind != PLAN_SA) /* sas_delete() */
 			delete_add(plan, have, false);
-	} else {
-		if (!replaceable(have, want))
-			delete_add(plan, have, true);
-		set_add(plan, want);
+		return;
 	}
+	if (have != NULL && have->kind == PLAN_SA && have->as.sa.cookie == want->as.sa.cookie) {
+		want->again = have->touched = true;
+		step_add(plan, ABI_SA_SET, PHASE_SA_AGAIN, want);
+		return;
+	}
+	if (have != NULL && !replaceable(have, want))
+		delete_add(plan, have, true);
+	set_add(plan, want);
+	if (want->kind == PLAN_TUNNEL)
+		selectors_add(plan, have, want);
 }
 
 static int spi_order(const void *a, const void *b)
@@ -243,7 +267,7 @@ static void sas_delete(struct plan *plan)
 		return;
 	}
 	for (size_t i = 0; i < plan->n; i++) {
-		if (plan->steps[i].type == ABI_SA_SET)
+		if (plan->steps[i].type == ABI_SA_SET && !plan->steps[i].object->again)
 			spis[n++] = plan->steps[i].object->as.sa.spi;
 	}
 	qsort(spis, n, sizeof(*spis), spi_order);
@@ -261,6 +285,16 @@ static void sas_delete(struct plan *plan)
 	free(spis);
 }
 
+/* An SA that is there after all has to be set as a new one. */
+static void again_turn(struct plan *plan, struct plan_object *object)
+{
+	for (size_t i = 0; i < plan->n; i++) {
+		if (plan->steps[i].object == object)
+			plan->steps[i].phase = PHASE_SA_SET;
+	}
+	object->again = false;
+}
+
 /*
  * The SA that was set last sends. Where one is set that stands before the last of the list, the
  * last one is taken out and set again behind it.
@@ -274,19 +308,23 @@ static void senders_follow(struct plan *plan)
 		struct plan_object *sender, *have;
 		const struct sa *last = NULL;
 
-		if (plan->steps[i].type != ABI_SA_SET || object->as.sa.direction != ABI_SA_OUT)
+		if (plan->steps[i].type != ABI_SA_SET || object->again ||
+		    object->as.sa.direction != ABI_SA_OUT)
 			continue;
 		for (size_t k = 0; k < object->tunnel->n_sas; k++) {
 			if (object->tunnel->sas[k].direction == ABI_SA_OUT)
 				last = &object->tunnel->sas[k];
 		}
 		sender = last == NULL ? NULL : plan_set_find(&plan->want, PLAN_SA, last->id);
-		if (sender == NULL || sender->touched)
+		if (sender == NULL || (sender->touched && !sender->again))
 			continue;
 		have = plan_set_find(&plan->have, PLAN_SA, last->id);
 		if (have != NULL)
 			delete_add(plan, have, true);
-		set_add(plan, sender);
+		if (sender->again)
+			again_turn(plan, sender);
+		else
+			set_add(plan, sender);
 	}
 }
 
@@ -339,7 +377,7 @@ static bool sets_are_strange(const struct plan *plan)
 
 		if (have->kind != PLAN_TENANT && have->kind != PLAN_TUNNEL)
 			continue;
-		want = plan_set_find(&plan->want, have->kind, id_of(have));
+		want = plan_set_find(&plan->want, have->kind, plan_id_of(have));
 		if (want != NULL && (have->tenant != want->tenant ||
 				     (have->kind == PLAN_TENANT && !objects_same(have, want))))
 			return true;
@@ -360,8 +398,11 @@ static void steps_make(struct plan *plan)
 	if (sets_are_strange(plan)) {
 		for (size_t i = 0; i < plan->have.n; i++)
 			delete_add(plan, &plan->have.objects[i], true);
-		for (size_t i = 0; i < plan->want.n; i++)
+		for (size_t i = 0; i < plan->want.n; i++) {
 			set_add(plan, &plan->want.objects[i]);
+			if (plan->want.objects[i].kind == PLAN_TUNNEL)
+				selectors_add(plan, NULL, &plan->want.objects[i]);
+		}
 	} else {
 		sets_walk(plan, pair_plan);
 		senders_follow(plan);
@@ -404,66 +445,4 @@ void plan_destroy(struct plan *plan)
 	plan_set_free(&plan->want);
 	free(plan->steps);
 	free(plan);
-}
-
-/* -- into messages -- */
-
-static bool type_deletes_by_id(uint16_t type)
-{
-	return type == ABI_TENANT_DELETE || type == ABI_ATTACHMENT_DELETE ||
-	       type == ABI_TUNNEL_DELETE || type == ABI_SA_DELETE;
-}
-
-static int key_put(const struct plan *plan, const struct plan_object *object, uint8_t *record)
-{
-	uint8_t identity[MODEL_IDENTITY_MAX];
-	uint8_t secret[MODEL_KEY_MAX];
-	size_t size = sa_identity(object->tenant_name, object->tunnel->name, object->sa, identity);
-	int ret = vault_unseal(plan->vault, identity, size, object->sa->sealed,
-			       sa_sealed_size(object->sa), secret);
-
-	if (ret == 0) {
-		memcpy(record + offsetof(struct abi_sa, key), secret, object->sa->key_len);
-		memcpy(record + offsetof(struct abi_sa, salt), secret + object->sa->key_len, 4);
-	}
-	sodium_memzero(secret, sizeof(secret));
-	return ret;
-}
-
-static int record_put(const struct plan *plan, const struct plan_step *step, uint8_t *record)
-{
-	struct abi_id id = { 0 };
-
-	if (type_deletes_by_id(step->type)) {
-		id.id = id_of(step->object);
-		memcpy(record, &id, sizeof(id));
-		return 0;
-	}
-	memcpy(record, &step->object->as, plan_record_size(step->object->kind));
-	if (step->object->kind == PLAN_NEIGHBOUR)
-		record[offsetof(struct abi_neighbour, state)] = 0;
-	return step->type == ABI_SA_SET ? key_put(plan, step->object, record) : 0;
-}
-
-long plan_fill(struct plan *plan, void *records, size_t room, uint16_t *type, uint32_t *count)
-{
-	size_t size, used = 0;
-	int ret;
-
-	*count = 0;
-	if (plan->next == plan->n)
-		return 0;
-	*type = plan->steps[plan->next].type;
-	size = type_deletes_by_id(*type) ? sizeof(struct abi_id)
-					 : plan_record_size(plan->steps[plan->next].object->kind);
-	while (plan->next < plan->n && plan->steps[plan->next].type == *type &&
-	       used + size <= room) {
-		ret = record_put(plan, &plan->steps[plan->next], (uint8_t *)records + used);
-		if (ret < 0)
-			return ret;
-		used += size;
-		plan->next++;
-		++*count;
-	}
-	return (long)used;
 }

@@ -4,7 +4,8 @@
  * the shortest list of changes, in an order that it can carry out step by step.
  *
  * New SAs are set before old ones are deleted, so that a rekey loses no packet; what holds a key
- * that somebody else wants (SPI, port and VLAN) is deleted first.
+ * that somebody else wants (SPI, port and VLAN) is deleted first. A tunnel that changes keeps its
+ * SAs, and an SA whose lifetime changes keeps its numbers and window: it is set again as it is.
  */
 #ifndef KAIDO_CONTROL_PLAN_H
 #define KAIDO_CONTROL_PLAN_H
@@ -26,6 +27,7 @@ struct plan_object {
 	uint32_t order;      /* of compiling: SAs of a tunnel in the file's order */
 	uint32_t tenant;     /* whom it belongs to, 0: the underlay; UINT32_MAX: not known */
 	bool touched;        /* while a plan is made: set or deleted by it */
+	bool again;          /* an SA that is there and is set for its lifetime only */
 	const struct sa *sa; /* of an SA that is wanted; with names, to open its key */
 	const struct tunnel *tunnel;
 	const char *tenant_name; /* of what is wanted; "" for the underlay */
@@ -34,7 +36,7 @@ struct plan_object {
 		struct abi_attachment attachment;
 		struct abi_neighbour neighbour;
 		struct abi_tunnel tunnel;
-		struct abi_sa sa; /* key and salt always zero */
+		struct abi_sa sa; /* key and salt always zero; lifetimes as configured */
 		struct abi_route route;
 	} as;
 };

@@ -127,12 +127,34 @@ static void sa_add(struct plan_set *set, const struct vault *vault, const struct
 	whole.record = *record;
 	memcpy(whole.digest, sa->digest, sizeof(whole.digest));
 	record->cookie = cookie_of(vault, &whole, sizeof(whole));
+	/* Not in the cookie: another lifetime doesn't make it another SA. */
+	record->soft = sa_lifetime(tunnel, sa)->soft;
+	record->hard = sa_lifetime(tunnel, sa)->hard;
+}
+
+static void policy_put(const struct tunnel *tunnel, struct abi_tunnel *record)
+{
+	const struct tunnel_policy *policy = &tunnel->policy;
+
+	record->flags = policy->flags | (tunnel->udp ? ABI_TUNNEL_UDP : 0);
+	record->mss = policy->mss;
+	record->pad_to = policy->pad_to;
+	record->keepalive = policy->keepalive;
+	record->dummy_ms = policy->dummy_ms;
+	record->dscp = policy->dscp;
+	record->df = policy->df;
+	record->flow_label = policy->flow_label;
+	record->ttl = policy->ttl;
 }
 
 static void tunnel_add(struct plan_set *set, const struct vault *vault, const struct tenant *tenant,
 		       const struct tunnel *tunnel)
 {
 	struct plan_object *object = object_add(set, PLAN_TUNNEL, tenant->id);
+	struct {
+		struct abi_tunnel record;
+		uint8_t selectors[VAULT_DIGEST_LEN];
+	} whole = { 0 };
 	struct abi_tunnel *record;
 
 	if (object == NULL)
@@ -144,11 +166,15 @@ static void tunnel_add(struct plan_set *set, const struct vault *vault, const st
 	record->tenant = tenant->id;
 	record->local = tunnel->local;
 	record->remote = tunnel->remote;
-	record->flags = tunnel->udp ? ABI_TUNNEL_UDP : 0;
 	record->local_port = tunnel->local_port;
 	record->remote_port = tunnel->remote_port;
 	record->mtu = tunnel->mtu;
-	record->cookie = cookie_of(vault, record, sizeof(*record));
+	policy_put(tunnel, record);
+	whole.record = *record;
+	if (tunnel->n_selectors > 0)
+		vault_digest(vault, VAULT_COOKIE, tunnel->selectors,
+			     tunnel->n_selectors * sizeof(*tunnel->selectors), whole.selectors);
+	record->cookie = cookie_of(vault, &whole, sizeof(whole));
 	for (size_t i = 0; i < tunnel->n_sas; i++)
 		sa_add(set, vault, tenant, tunnel, &tunnel->sas[i]);
 	for (size_t i = 0; i < tunnel->n_networks; i++)

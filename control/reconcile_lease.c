@@ -16,7 +16,7 @@
 void reconcile_leases_take_back(struct reconcile *reconcile, const struct plan *plan)
 {
 	for (size_t i = 0; i < plan->n; i++) {
-		if (plan->steps[i].type == ABI_SA_SET)
+		if (plan->steps[i].type == ABI_SA_SET && !plan->steps[i].object->again)
 			lease_forget(&reconcile->leases, plan->steps[i].object->as.sa.id);
 	}
 }
@@ -70,7 +70,10 @@ int reconcile_leases_grant(struct reconcile *reconcile, struct plan *plan)
 	for (size_t i = 0; i < plan->n; i++) {
 		struct plan_step *step = &plan->steps[i];
 
-		if (step->type == ABI_SA_SET && step->object->as.sa.direction == ABI_SA_OUT) {
+		if (step->type == ABI_SA_SET && step->object->again) {
+			lease_repeat(&reconcile->leases, &step->object->as.sa);
+		} else if (step->type == ABI_SA_SET &&
+			   step->object->as.sa.direction == ABI_SA_OUT) {
 			ret = lease_install(&reconcile->leases, step->object->sa,
 					    &step->object->as.sa);
 			if (ret == -EDQUOT) {
@@ -96,7 +99,8 @@ int reconcile_leases_adopt(struct reconcile *reconcile, const struct plan *plan)
 		const struct plan_object *have;
 		int ret;
 
-		if (want->kind != PLAN_SA || want->as.sa.direction != ABI_SA_OUT || want->touched)
+		if (want->kind != PLAN_SA || want->as.sa.direction != ABI_SA_OUT ||
+		    (want->touched && !want->again))
 			continue;
 		have = plan_set_find(&plan->have, PLAN_SA, want->as.sa.id);
 		if (have == NULL)

@@ -169,6 +169,7 @@ CountersSa = _record(
 DUMPS = {
     "tenant": (1, Tenant), "attachment": (2, Attachment), "tunnel": (3, Tunnel), "sa": (4, Sa),
     "route": (5, Route), "neighbour": (6, Neighbour), "port": (7, Port), "reason": (8, Reason),
+    "selectors": (9, Selectors), "tunnel_state": (10, TunnelState),
 }
 
 # The tables of the counters, by name.

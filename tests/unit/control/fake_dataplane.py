@@ -31,7 +31,7 @@ F_ADD_SEALS, SEALS = 1033, 2 | 4 | 1  # shrink, grow, seal
 BURST = 64
 SET = {abi.TENANT_SET: ("tenant", abi.Tenant), abi.ATTACHMENT_SET: ("attachment", abi.Attachment),
        abi.TUNNEL_SET: ("tunnel", abi.Tunnel), abi.SA_SET: ("sa", abi.Sa), abi.ROUTE_SET: ("route", abi.Route),
-       abi.NEIGHBOUR_SET: ("neighbour", abi.Neighbour)}
+       abi.NEIGHBOUR_SET: ("neighbour", abi.Neighbour), abi.SELECTORS_SET: ("selectors", abi.Selectors)}
 DELETE = {abi.TENANT_DELETE: ("tenant", abi.Id), abi.ATTACHMENT_DELETE: ("attachment", abi.Id),
           abi.TUNNEL_DELETE: ("tunnel", abi.Id), abi.SA_DELETE: ("sa", abi.Id),
           abi.ROUTE_DELETE: ("route", abi.Route), abi.NEIGHBOUR_DELETE: ("neighbour", abi.Neighbour)}
@@ -98,6 +98,8 @@ class FakeDataplane:
             return record.tenant, bytes(record.prefix)
         if name == "neighbour":
             return record.attachment, bytes(record.address)
+        if name == "selectors":
+            return record.tunnel
         return record.id
 
     def apply(self, kind, record):
@@ -113,16 +115,36 @@ class FakeDataplane:
             self.index = None
             if self.tables[name].pop(key, None) is None:
                 raise Refused(errno.ENOENT, f"there is no {name} {key}")
+            if name == "tunnel":
+                self.tables["selectors"].pop(key, None)
             self.check_free(name, key)
             return
         name = SET[kind][0]
         self.check(name, record)
+        self.log_line(f"{name} {self.key(name, record)}")
+        if name == "sa" and record.id in self.tables["sa"]:
+            self.sa_again(record)
+            return
+        if name == "selectors" and record.count == 0:
+            self.tables[name].pop(record.tunnel, None)
+            return
         if name in ("sa", "tunnel", "tenant") and record.id not in self.tables[name]:
             self.counters.clear(name, record.id)
         if self.key(name, record) in self.tables[name]:
             self.index = None
         self.tables[name][self.key(name, record)] = record
         self.remember(name, record)
+
+    def sa_again(self, record):
+        """The same SA once more: its lifetimes, and its lease where that is longer."""
+        live = self.tables["sa"][record.id]
+        live.soft, live.hard = record.soft, record.hard
+        live.sequence_limit = max(live.sequence_limit, record.sequence_limit)
+
+    def log_line(self, text):
+        if self.options.sets:
+            with open(self.options.sets, "a", encoding="ascii") as log:
+                log.write(text + "\n")
 
     def check_free(self, name, key):
         tables = self.tables
@@ -144,6 +166,8 @@ class FakeDataplane:
             raise Refused(errno.ENOENT, f"there is no tenant {record.tenant}")
         if name == "sa":
             self.check_sa(record)
+        if name == "selectors" and record.tunnel not in self.tables["tunnel"]:
+            raise Refused(errno.ENOENT, f"there is no tunnel {record.tunnel}")
         if name == "route" and record.kind == abi.ROUTE_TUNNEL and record.target not in self.tables["tunnel"]:
             raise Refused(errno.ENOENT, f"there is no tunnel {record.target}")
         if name == "route" and record.kind == abi.ROUTE_GATEWAY and record.target not in self.tables["attachment"]:
@@ -152,13 +176,14 @@ class FakeDataplane:
     def check_sa(self, record):
         if record.tunnel not in self.tables["tunnel"]:
             raise Refused(errno.ENOENT, f"there is no tunnel {record.tunnel}")
-        if record.id in self.tables["sa"]:
+        there = self.tables["sa"].get(record.id)
+        if there is not None and there.cookie != record.cookie:
             raise Refused(errno.EEXIST, f"SA {record.id} is there")
         if bytes(record.key)[:record.key_len] == bytes(record.key_len) or record.key_len not in (16, 24, 32):
             raise Refused(errno.EINVAL, "an SA without a key")
         if record.direction == abi.SA_OUT and not 0 < record.sequence < record.sequence_limit:
             raise Refused(errno.EINVAL, "an outbound SA without a lease")
-        if record.direction == abi.SA_IN and self.owner("sa", bytes(record.spi)) is not None:
+        if record.direction == abi.SA_IN and self.owner("sa", bytes(record.spi)) not in (None, record.id):
             raise Refused(errno.EEXIST, "the SPI belongs to another SA")
 
     def owner(self, name, wanted):
@@ -330,6 +355,7 @@ if __name__ == "__main__":
     parser.add_argument("socket")
     parser.add_argument("--ports", default="wan,lan")
     parser.add_argument("--log")
+    parser.add_argument("--sets", help="a file for a line with each object that is set")
     parser.add_argument("--appetite", type=int, default=0, help="numbers an SA uses at a time, at most")
     parser.add_argument("--crash", choices=["staged", "commit", "committed"])
     FakeDataplane(parser.parse_args()).run()

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", ".."))
 
@@ -185,3 +186,37 @@ def tenant(name, vlan, tunnels, **more):
 def config(*tenants, **more):
     return {"version": 1, "underlay": [{"name": "wan0", "port": "wan", "addresses": ["192.0.2.1/24"]}],
             "tenants": list(tenants), **more}
+
+
+class Case(unittest.TestCase):
+    kaidod = None  # the program; run() sets it
+    dataplane = True
+
+    def setUp(self):
+        self.world = World(self.kaidod)
+        self.addCleanup(self.world.close)
+        if self.dataplane:
+            self.world.start_dataplane()
+        self.world.start_kaidod()
+        if self.dataplane:
+            self.world.wait_converged()
+        self.call = self.world.call
+
+    def refused(self, code, method, **params):
+        with self.assertRaises(RpcError) as caught:
+            self.call(method, **params)
+        self.assertEqual(caught.exception.code, code, str(caught.exception))
+        return caught.exception
+
+    def apply(self, wanted, **more):
+        return self.call("config.apply", config=wanted, **more)
+
+    def tables(self):
+        with abi.Client(self.world.path("dataplane")) as client:
+            return client.snapshot()
+
+
+def run():
+    """What a test script does: PROGRAM, then the words of unittest."""
+    Case.kaidod = os.path.realpath(sys.argv.pop(1))
+    unittest.main(module="__main__", verbosity=1)

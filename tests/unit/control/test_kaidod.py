@@ -14,42 +14,12 @@ import struct
 import subprocess
 import sys
 import time
-import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", ".."))
 
 from harness import kaido_abi as abi  # noqa: E402
-from kaidod_world import WAIT, Client, RpcError, World, config, key, sa, tenant, tunnel  # noqa: E402
-
-KAIDOD = None
-
-
-class Case(unittest.TestCase):
-    dataplane = True
-
-    def setUp(self):
-        self.world = World(KAIDOD)
-        self.addCleanup(self.world.close)
-        if self.dataplane:
-            self.world.start_dataplane()
-        self.world.start_kaidod()
-        if self.dataplane:
-            self.world.wait_converged()
-        self.call = self.world.call
-
-    def refused(self, code, method, **params):
-        with self.assertRaises(RpcError) as caught:
-            self.call(method, **params)
-        self.assertEqual(caught.exception.code, code, str(caught.exception))
-        return caught.exception
-
-    def apply(self, wanted, **more):
-        return self.call("config.apply", config=wanted, **more)
-
-    def tables(self):
-        with abi.Client(self.world.path("dataplane")) as client:
-            return client.snapshot()
+from kaidod_world import WAIT, Case, Client, World, config, key, run, sa, tenant, tunnel  # noqa: E402
 
 
 class Rpc(Case):
@@ -134,7 +104,7 @@ class Roles(Case):
     dataplane = False
 
     def setUp(self):
-        self.world = World(KAIDOD)
+        self.world = World(Case.kaidod)
         self.addCleanup(self.world.close)
         self.world.start_kaidod("--operator-group", "adm", "--auditor-group", "games")
         self.call = self.world.call
@@ -657,7 +627,7 @@ class Keys(Case):
 
     def test_two_on_one_state(self):
         with open(self.world.path("second.log"), "wb") as log:
-            second = subprocess.run([KAIDOD, "--state", self.world.state, "--socket", self.world.path("rpc2"),
+            second = subprocess.run([Case.kaidod, "--state", self.world.state, "--socket", self.world.path("rpc2"),
                                      "--dataplane", self.world.path("dataplane"), "--master-key",
                                      self.world.path("master.key")], stderr=log, timeout=WAIT)
         self.assertNotEqual(second.returncode, 0)
@@ -707,7 +677,7 @@ class Disk(Case):
     """A state folder that is full, and one that is read-only."""
 
     def setUp(self):
-        self.world = World(KAIDOD)
+        self.world = World(Case.kaidod)
         self.addCleanup(self.world.close)
         os.mkdir(self.world.state)
         if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m,mode=700", "none", self.world.state]).returncode:
@@ -956,5 +926,4 @@ class Size(Case):
 
 
 if __name__ == "__main__":
-    KAIDOD = os.path.realpath(sys.argv.pop(1))
-    unittest.main(verbosity=1)
+    run()

@@ -149,6 +149,160 @@ static void the_last_outbound_sa_is_set_last(void **state)
 	tenant_release(next);
 }
 
+static struct tenant *with_tunnel(struct bed *bed, const char *members)
+{
+	char text[2048];
+
+	snprintf(text, sizeof(text),
+		 "{\"name\":\"a\",\"tunnels\":[{\"name\":\"t\",%s,\"sas\":[" IN("11") "," OUT(
+			 "12") "]}]}",
+		 members);
+	return tenant_read(bed, text, 1);
+}
+
+/* Another end, port or policy: one TUNNEL_SET, and no SA is touched. */
+static void a_tunnel_that_changes_keeps_its_sas(void **state)
+{
+	static const char *const others[] = {
+		"\"local\":\"192.0.2.1\",\"remote\":\"192.0.2.3\"",
+		"\"local\":\"192.0.2.9\",\"remote\":\"192.0.2.2\"",
+		TUNNEL ",\"encapsulation\":\"udp\"",
+		TUNNEL ",\"encapsulation\":\"udp\",\"keepalive\":20",
+		TUNNEL ",\"dscp\":10",
+		TUNNEL ",\"df\":\"clear\"",
+		TUNNEL ",\"ttl\":9",
+		TUNNEL ",\"flow-label\":\"inner\"",
+		TUNNEL ",\"mss-clamp\":false",
+		TUNNEL ",\"mss-clamp\":1000",
+		TUNNEL ",\"pad-to\":100",
+		TUNNEL ",\"dummy-ms\":100",
+		TUNNEL ",\"follow\":true",
+		TUNNEL ",\"dscp-in\":\"copy\"",
+		TUNNEL ",\"mtu\":1400",
+	};
+	struct bed *bed = *state;
+	struct tenant *now = with_tunnel(bed, TUNNEL);
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		struct tenant *next = with_tunnel(bed, others[i]);
+		struct plan *plan = plan_between(bed, now, next);
+
+		EXPECT(plan, ABI_TUNNEL_SET);
+		plan_destroy(plan);
+		tenant_release(next);
+	}
+	tenant_release(now);
+}
+
+static void selectors_go_with_their_tunnel(void **state)
+{
+	static const char one[] = TUNNEL ",\"selectors\":[{\"local\":\"10.0.0.0/8\"}]";
+	static const char two[] = TUNNEL ",\"selectors\":[{\"local\":\"10.0.0.0/9\"}]";
+	struct bed *bed = *state;
+	struct tenant *none = with_tunnel(bed, TUNNEL), *first = with_tunnel(bed, one);
+	struct tenant *second = with_tunnel(bed, two);
+	struct tenant *empty = with_tunnel(bed, TUNNEL ",\"selectors\":[]");
+	const struct tenant *const steps[][2] = { { none, first },   { first, second },
+						  { second, empty }, { empty, first },
+						  { first, none },   { none, empty } };
+	struct abi_selectors record;
+	struct plan *plan = plan_between(bed, NULL, first);
+	uint8_t buffer[4096];
+	uint16_t type;
+	uint32_t count;
+
+	/* Before an SA can send or receive anything. */
+	EXPECT(plan, ABI_TENANT_SET, ABI_TUNNEL_SET, ABI_SELECTORS_SET, ABI_SA_SET, ABI_SA_SET);
+	for (unsigned int i = 0; i < 2; i++)
+		assert_true(plan_fill(plan, buffer, sizeof(buffer), &type, &count) > 0);
+	assert_int_equal(plan_fill(plan, &record, sizeof(record), &type, &count), sizeof(record));
+	assert_int_equal(type, ABI_SELECTORS_SET);
+	assert_int_equal(record.tunnel, 1);
+	assert_int_equal(record.count, 1);
+	assert_int_equal(record.selector[0].family, ABI_IPV4);
+	plan_destroy(plan);
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		plan = plan_between(bed, steps[i][0], steps[i][1]);
+		EXPECT(plan, ABI_TUNNEL_SET, ABI_SELECTORS_SET);
+		plan_destroy(plan);
+	}
+	tenant_release(none);
+	tenant_release(first);
+	tenant_release(second);
+	tenant_release(empty);
+}
+
+#define LIFE(seconds) ",\"lifetime\":{\"hard\":{\"seconds\":" seconds "}}"
+
+static void another_lifetime_is_no_other_sa(void **state)
+{
+	struct bed *bed = *state;
+	struct tenant *none = with_tunnel(bed, TUNNEL);
+	struct tenant *hour = with_tunnel(bed, TUNNEL LIFE("3600"));
+	struct tenant *day = with_tunnel(bed, TUNNEL LIFE("86400"));
+	const struct tenant *const steps[][2] = { { none, hour }, { hour, day }, { day, none } };
+	struct plan *plan;
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		plan = plan_between(bed, steps[i][0], steps[i][1]);
+		EXPECT(plan, ABI_SA_SET, ABI_SA_SET);
+		assert_true(plan->steps[0].object->again && plan->steps[1].object->again);
+		plan_destroy(plan);
+	}
+	plan = plan_between(bed, hour, hour);
+	assert_int_equal(plan->n, 0);
+	plan_destroy(plan);
+	tenant_release(none);
+	tenant_release(hour);
+	tenant_release(day);
+}
+
+/* What a dump tells is what was left at some time: it is set anew where there is a limit. */
+static void after_a_dump_lifetimes_are_told_again(void **state)
+{
+	struct bed *bed = *state;
+	struct tenant *tenant = with_tunnel(bed, TUNNEL LIFE("3600"));
+	struct plan_set have = { 0 }, want = { 0 }, told = { 0 };
+	struct plan *plan;
+
+	plan_set_tenant(&told, bed->vault, tenant);
+	for (size_t i = 0; i < told.n; i++) {
+		static const enum abi_dump_kind kinds[] = { [PLAN_TENANT] = ABI_DUMP_TENANT,
+							    [PLAN_TUNNEL] = ABI_DUMP_TUNNEL,
+							    [PLAN_SA] = ABI_DUMP_SA };
+
+		plan_set_dump(&have, kinds[told.objects[i].kind], &told.objects[i].as, 1);
+	}
+	plan_set_sort(&have);
+	plan_set_owners(&have);
+	plan_set_tenant(&want, bed->vault, tenant);
+	plan = plan_create(bed->vault, &have, &want);
+	EXPECT(plan, ABI_SA_SET, ABI_SA_SET);
+	assert_true(plan->steps[0].object->again && plan->steps[1].object->again);
+	plan_destroy(plan);
+	plan_set_free(&told);
+	tenant_release(tenant);
+}
+
+/* One that is set before the sender makes the sender a new one, though it could have stayed. */
+static void a_sender_that_is_kept_is_set_last_all_the_same(void **state)
+{
+	struct bed *bed = *state;
+	struct tenant *now = with_sas(bed, OUT("12"), 1);
+	struct tenant *next = with_sas(bed, OUT("13") "," OUT("12"), 5);
+	struct plan *plan;
+
+	next->tunnels[0]->sas[1].id = 1;
+	next->tunnels[0]->lifetime.hard.bytes = 1000;
+	plan = plan_between(bed, now, next);
+	EXPECT(plan, ABI_SA_DELETE, ABI_SA_SET, ABI_SA_SET);
+	assert_int_equal(plan->steps[2].object->as.sa.id, 1);
+	assert_false(plan->steps[2].object->again);
+	plan_destroy(plan);
+	tenant_release(now);
+	tenant_release(next);
+}
+
 static void a_link_that_moves_takes_its_routes_along(void **state)
 {
 	struct bed *bed = *state;
@@ -245,6 +399,11 @@ int main(void)
 		TEST(a_new_sa_is_there_before_the_old_one_goes),
 		TEST(an_spi_is_free_before_it_is_taken),
 		TEST(the_last_outbound_sa_is_set_last),
+		TEST(a_tunnel_that_changes_keeps_its_sas),
+		TEST(selectors_go_with_their_tunnel),
+		TEST(another_lifetime_is_no_other_sa),
+		TEST(after_a_dump_lifetimes_are_told_again),
+		TEST(a_sender_that_is_kept_is_set_last_all_the_same),
 		TEST(a_link_that_moves_takes_its_routes_along),
 		TEST(records_fill_messages_and_keys_are_put_in),
 		TEST(prefixes_lie_as_they_should),
