@@ -156,6 +156,31 @@ static int attachment_enter(struct apply *a, const struct abi_attachment *from,
 	return 0;
 }
 
+/*
+ * Attachment `id` of the tenant was linked, changed or unlinked. Another one is looked for only when
+ * it speaks for the tenant itself, or nobody does.
+ */
+static void speakers_follow(struct gateway *gw, uint32_t tenant, uint32_t id)
+{
+	static const uint8_t none[16];
+
+	for (uint32_t family = 0; family < 2; family++) {
+		uint32_t *speaker = &gw->tables->speaker[tenant].attachment[family];
+		uint32_t next = gw->tenant[tenant].first_attachment;
+
+		if (*speaker != 0 && *speaker != id)
+			continue;
+		for (; next != 0; next = gw->attachment[next].next) {
+			const struct attachment *at = &gw->tables->attachment[next];
+
+			if (family == 0 ? memcmp(at->ipv4, none, sizeof(at->ipv4)) != 0
+					: memcmp(at->ipv6, none, sizeof(at->ipv6)) != 0)
+				break;
+		}
+		__atomic_store_n(speaker, next, __ATOMIC_RELAXED);
+	}
+}
+
 static int attachment_switch(struct apply *a, const struct abi_attachment *from,
 			     const struct abi_attachment *to, struct answer *answer)
 {
@@ -174,8 +199,10 @@ static int attachment_switch(struct apply *a, const struct abi_attachment *from,
 			underlay_unwatch(gw, from->id);
 		neighbour_flush(gw->neighbours, from->id);
 	}
-	if (to != NULL)
+	if (to != NULL) {
 		error = attachment_enter(a, from, to, answer);
+		speakers_follow(gw, tenant, to->id);
+	}
 	if (tenant == 0)
 		underlay_changed(gw);
 	return error;
@@ -200,6 +227,7 @@ static void attachment_unlink(struct gateway *gw, uint32_t id, uint32_t tenant)
 	*link = gw->attachment[id].next;
 	t->attachments--;
 	gw->attachment[id] = (struct object_attachment){ 0 };
+	speakers_follow(gw, tenant, id);
 }
 
 static int attachment_add(struct apply *a, const struct abi_attachment *r, struct undo *undo,

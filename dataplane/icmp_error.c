@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * ICMP errors for packets that were dropped: time exceeded, and packet too big with the MTU that
- * would fit (RFC 792, RFC 1191, RFC 4443). The dropped packet's own buffer becomes the error, which
- * then takes the way of any other packet through its tenant's VRF.
+ * ICMP errors for packets that were dropped: too big, with the MTU that would fit, time exceeded,
+ * unreachable (RFC 792, RFC 1191, RFC 1812 section 5.2.7, RFC 4443). The dropped packet's own buffer
+ * becomes the error, which then takes the way of any other packet through its tenant's VRF.
  */
 #include <rte_branch_prediction.h>
 #include <rte_cycles.h>
@@ -15,12 +15,10 @@
 #define PROTO_ICMP   1
 #define PROTO_ICMPV6 58
 
-#define ICMP_UNREACHABLE          3
-#define ICMP_FRAGMENTATION_NEEDED 4 /* code */
-#define ICMP_TIME_EXCEEDED        11
-#define ICMPV6_TOO_BIG            2
-#define ICMPV6_TIME_EXCEEDED      3
-#define ICMPV6_INFORMATIONAL      128
+#define PROTO_TCP 6
+#define PROTO_UDP 17
+
+#define ICMPV6_INFORMATIONAL 128
 
 #define ICMP_LEN     8
 #define ERROR_HOPS   64
@@ -29,14 +27,44 @@
 #define ERRORS_BURST 32   /* per tenant and worker: this many at once, and so many in a */
 #define ERRORS_HZ    100  /* second on average */
 
+/* What the sender is told about a reason; type 0: nothing. */
+struct error_message {
+	uint8_t type[2]; /* by family: IPv4, IPv6 */
+	uint8_t code[2];
+};
+
+static const struct error_message error_messages[DROP_COUNT] = {
+	[DROP_too_big] = { { 3, 2 }, { 4, 0 } },
+	[DROP_ttl_expired] = { { 11, 3 }, { 0, 0 } },
+	[DROP_no_route] = { { 3, 1 }, { 0, 0 } }, /* net; no route */
+	[DROP_no_sa] = { { 3, 1 }, { 1, 3 } },    /* host; address */
+	[DROP_no_underlay] = { { 3, 1 }, { 1, 3 } },
+	[DROP_neighbour_failed] = { { 3, 1 }, { 1, 3 } },
+	[DROP_local_unhandled] = { { 3, 1 }, { 3, 4 } }, /* port */
+};
+
+/* An index into what is said by family. */
+static inline uint32_t by_family(enum ip_family family)
+{
+	return family == IP_V4 ? 0 : 1;
+}
+
 /*
  * Not about what has been encrypted already (a link whose MTU fell meanwhile): that is a packet of
  * the underlay, none of which may be shown to a tenant.
  */
 static bool error_wanted(const struct packet *p)
 {
-	return (p->reason == DROP_ttl_expired || p->reason == DROP_too_big) && p->tenant != 0 &&
-	       p->inner_length == 0 && !(p->flags & PACKET_ORIGINATED);
+	return error_messages[p->reason].type[0] != 0 && p->tenant != 0 && p->inner_length == 0 &&
+	       !(p->flags & PACKET_ORIGINATED);
+}
+
+/* Is anything behind the header that has ports? Nothing else asks for one that isn't there. */
+static bool has_ports(const struct packet *p)
+{
+	uint8_t proto = p->family == IP_V4 ? p->l3[9] : p->l3[6];
+
+	return proto == PROTO_TCP || proto == PROTO_UDP;
 }
 
 /* Never about an error, a fragment that isn't the first, or to a group (RFC 1122 s. 3.2.2). */
@@ -47,7 +75,8 @@ static bool error_allowed(const struct packet *p)
 	struct ip_addr source = ip_source(l3, p->family);
 
 	if (ip_bad_source(source, p->family) ||
-	    ip_is_multicast(ip_destination(l3, p->family), p->family))
+	    ip_is_multicast(ip_destination(l3, p->family), p->family) ||
+	    (p->reason == DROP_local_unhandled && !has_ports(p)))
 		return false;
 	if (p->family == IP_V4) {
 		if ((load_be16(l3 + 6) & 0x1fff) != 0)
@@ -77,14 +106,41 @@ static bool error_token(struct worker *w, uint32_t tenant)
 	return true;
 }
 
-/* The attachment whose address speaks: where it came in, or, from a tunnel, where it would go. */
-static uint32_t error_attachment(const struct worker *w, const struct packet *p)
+/* The attachment's address, or NULL when it is another tenant's or has none of the family. */
+static const uint8_t *speaker_address(const struct worker *w, const struct packet *p, uint32_t id)
 {
-	if (w->tables->attachment[p->attachment].tenant == p->tenant)
-		return p->attachment;
+	static const uint8_t none[16];
+	const struct attachment *at = &w->tables->attachment[id];
+	const uint8_t *own = p->family == IP_V4 ? at->ipv4 : at->ipv6;
+
+	if (at->tenant != p->tenant || memcmp(own, none, p->family == IP_V4 ? 4 : 16) == 0)
+		return NULL;
+	return own;
+}
+
+/*
+ * Who speaks: the attachment where it came in (RFC 1812 section 4.3.2.4), or, from a tunnel, the one
+ * where it would go, or, from tunnel to tunnel and to nowhere, one of the tenant's all the same.
+ */
+static const uint8_t *error_source(const struct worker *w, const struct packet *p)
+{
+	const struct tables *t = w->tables;
+	const uint8_t *own = speaker_address(w, p, p->attachment);
+	uint32_t onwards = 0;
+
+	if (own != NULL)
+		return own;
 	if (route_kind(p->route) == ROUTE_KIND_ADJACENCY)
-		return w->tables->adjacency[route_index(p->route)].attachment;
-	return route_kind(p->route) == ROUTE_KIND_ONLINK ? route_index(p->route) : 0;
+		onwards = t->adjacency[route_index(p->route)].attachment;
+	else if (route_kind(p->route) == ROUTE_KIND_ONLINK)
+		onwards = route_index(p->route);
+	own = speaker_address(w, p, onwards);
+	if (own != NULL)
+		return own;
+	return speaker_address(
+		w, p,
+		__atomic_load_n(&t->speaker[p->tenant].attachment[by_family(p->family)],
+				__ATOMIC_RELAXED));
 }
 
 uint32_t packet_mtu(const struct worker *w, const struct packet *p)
@@ -99,7 +155,7 @@ uint32_t packet_mtu(const struct worker *w, const struct packet *p)
 
 static void error_ipv4(const struct worker *w, struct packet *p, const uint8_t *own, uint32_t quote)
 {
-	bool too_big = p->reason == DROP_too_big;
+	const struct error_message *message = &error_messages[p->reason];
 	uint8_t *icmp = p->l3 - ICMP_LEN, *ip = icmp - IPV4_HEADER_MIN;
 	static const uint8_t template[IPV4_HEADER_MIN] = {
 		0x45, 0xc0, [8] = ERROR_HOPS, [9] = PROTO_ICMP
@@ -111,9 +167,9 @@ static void error_ipv4(const struct worker *w, struct packet *p, const uint8_t *
 	store_be16(ip + 2, (uint16_t)(IPV4_HEADER_MIN + ICMP_LEN + quote));
 	store16(ip + 10, (uint16_t)~checksum_fold(ipv4_checksum_sum(ip, IPV4_HEADER_MIN)));
 	store64(icmp, 0);
-	icmp[0] = too_big ? ICMP_UNREACHABLE : ICMP_TIME_EXCEEDED;
-	icmp[1] = too_big ? ICMP_FRAGMENTATION_NEEDED : 0;
-	if (too_big)
+	icmp[0] = message->type[0];
+	icmp[1] = message->code[0];
+	if (p->reason == DROP_too_big)
 		store_be16(icmp + 6, (uint16_t)packet_mtu(w, p));
 	store16(icmp + 2, (uint16_t)~checksum_fold(checksum_sum(icmp, ICMP_LEN + quote, 0)));
 	p->l3 = ip;
@@ -122,7 +178,7 @@ static void error_ipv4(const struct worker *w, struct packet *p, const uint8_t *
 
 static void error_ipv6(const struct worker *w, struct packet *p, const uint8_t *own, uint32_t quote)
 {
-	bool too_big = p->reason == DROP_too_big;
+	const struct error_message *message = &error_messages[p->reason];
 	uint8_t *icmp = p->l3 - ICMP_LEN, *ip = icmp - IPV6_HEADER_LEN;
 	uint32_t len = ICMP_LEN + quote;
 
@@ -133,8 +189,9 @@ static void error_ipv6(const struct worker *w, struct packet *p, const uint8_t *
 	memcpy(ip + 8, own, 16);
 	memcpy(ip + 24, p->l3 + 8, 16);
 	store64(icmp, 0);
-	icmp[0] = too_big ? ICMPV6_TOO_BIG : ICMPV6_TIME_EXCEEDED;
-	if (too_big)
+	icmp[0] = message->type[1];
+	icmp[1] = message->code[1];
+	if (p->reason == DROP_too_big)
 		store32(icmp + 4, __builtin_bswap32(packet_mtu(w, p)));
 	store16(icmp + 2, (uint16_t)~checksum_fold(
 				  checksum_sum(icmp, len,
@@ -147,14 +204,11 @@ static void error_ipv6(const struct worker *w, struct packet *p, const uint8_t *
 /* True: p has become an error, to be routed. */
 static bool error_make(struct worker *w, struct packet *p)
 {
-	static const uint8_t nobody[16];
-	const struct attachment *at = &w->tables->attachment[error_attachment(w, p)];
-	const uint8_t *own = p->family == IP_V4 ? at->ipv4 : at->ipv6;
+	const uint8_t *own = error_source(w, p);
 	uint32_t most = p->family == IP_V4 ? QUOTE_IPV4 : QUOTE_IPV6;
 	uint32_t room = (uint32_t)(p->l3 - (uint8_t *)p->mbuf->buf_addr);
 
-	if (at->tenant != p->tenant || memcmp(own, nobody, p->family == IP_V4 ? 4 : 16) == 0 ||
-	    room < IPV6_HEADER_LEN + ICMP_LEN + 18 || !error_allowed(p) ||
+	if (own == NULL || room < IPV6_HEADER_LEN + ICMP_LEN + 18 || !error_allowed(p) ||
 	    !error_token(w, p->tenant))
 		return false;
 	drop_count(&w->stats, p);

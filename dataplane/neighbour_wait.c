@@ -32,6 +32,17 @@ void neighbour_send(struct neighbours *n, struct rte_mbuf *m)
 		neighbour_drop(n, m, DROP_tx_full);
 }
 
+/* Its sender is to be told, which is a worker's to do: icmp_error.c. */
+static void neighbour_unreachable(struct neighbours *n, struct rte_mbuf *m)
+{
+	struct packet *p = mbuf_packet(m);
+
+	p->route = HANDOFF_UNREACHABLE;
+	p->generation = handoff_generation(n->gw->tables, p);
+	if (rte_ring_enqueue(n->gw->worker[0]->inbox, m) != 0)
+		neighbour_drop(n, m, DROP_neighbour_failed);
+}
+
 void neighbour_release(struct neighbours *n, uint32_t i, enum drop_reason reason)
 {
 	struct neighbour *e = &n->entry[i];
@@ -40,6 +51,8 @@ void neighbour_release(struct neighbours *n, uint32_t i, enum drop_reason reason
 		mbuf_packet(e->packet[k])->route = route_value(ROUTE_KIND_ADJACENCY, i);
 		if (reason == DROP_NONE)
 			neighbour_send(n, e->packet[k]);
+		else if (reason == DROP_neighbour_failed)
+			neighbour_unreachable(n, e->packet[k]);
 		else
 			neighbour_drop(n, e->packet[k], reason);
 	}
@@ -97,7 +110,7 @@ void neighbour_wait(struct neighbours *n, struct rte_mbuf *mbuf)
 	} else if (e->state != ABI_NEIGHBOUR_INCOMPLETE) {
 		neighbour_send(n, mbuf);
 	} else if (e->failed) {
-		neighbour_drop(n, mbuf, DROP_neighbour_failed);
+		neighbour_unreachable(n, mbuf);
 	} else {
 		if (e->probes == 0) {
 			e->probes = 1;

@@ -59,8 +59,9 @@ static int arrays_create(struct tables *t)
 	t->tunnel = array_map(t->max_tunnels, sizeof(*t->tunnel));
 	t->sa = array_map(t->max_sas, sizeof(*t->sa));
 	t->adjacency = array_map(t->max_adjacencies, sizeof(*t->adjacency));
-	if (t->vrf == NULL || t->attachment == NULL || t->tunnel == NULL || t->sa == NULL ||
-	    t->adjacency == NULL)
+	t->speaker = array_map(t->max_tenants, sizeof(*t->speaker));
+	if (t->vrf == NULL || t->speaker == NULL || t->attachment == NULL || t->tunnel == NULL ||
+	    t->sa == NULL || t->adjacency == NULL)
 		return -ENOMEM;
 	return 0;
 }
@@ -125,6 +126,7 @@ void tables_destroy(struct tables *t)
 	for (uint32_t i = 0; i < t->ports; i++)
 		free(t->port[i].vlan);
 	array_unmap(t->vrf, t->max_tenants, sizeof(*t->vrf));
+	array_unmap(t->speaker, t->max_tenants, sizeof(*t->speaker));
 	array_unmap(t->attachment, t->max_attachments, sizeof(*t->attachment));
 	array_unmap(t->tunnel, t->max_tunnels, sizeof(*t->tunnel));
 	array_unmap(t->sa, t->max_sas, sizeof(*t->sa));

@@ -36,6 +36,11 @@ struct attachment {
 };
 static_assert(sizeof(struct attachment) == 32, "two attachments to a cache line");
 
+/* dataplane: ro; control: wo. Whose address ICMP errors carry where no attachment is concerned. */
+struct speaker {
+	uint32_t attachment[2]; /* of the tenant, by family: IPv4, IPv6; 0: none has an address */
+};
+
 /* How what belongs to the host gets there from an underlay port. */
 enum exception {
 	EXCEPTION_NONE,   /* there is no host stack on this underlay: we answer ARP, ND and echo */
@@ -58,6 +63,7 @@ struct tables {
 	struct sad *sad;
 	struct reclaim *reclaim;
 	struct route_table *vrf;       /* [max_tenants] by tenant id */
+	struct speaker *speaker;       /* [max_tenants] by tenant id */
 	struct attachment *attachment; /* [max_attachments] by id */
 	struct tunnel *tunnel;         /* [max_tunnels] by id */
 	union sa *sa;                  /* [max_sas] by id */

@@ -38,6 +38,18 @@ void worker_send(struct worker *w)
 		adjacent_burst(w);
 }
 
+/* Senders are told why; what tells them goes by the tenant's routes like any packet. */
+static void worker_errors(struct worker *w)
+{
+	if (likely(w->dropped.n == 0))
+		return;
+	icmp_error_burst(w);
+	if (w->forward.n != 0) {
+		forward_burst(w);
+		worker_send(w);
+	}
+}
+
 void worker_walk(struct worker *w, uint8_t port, struct rte_mbuf **mbufs, uint32_t n)
 {
 	classify_burst(w, port, mbufs, n);
@@ -49,13 +61,7 @@ void worker_walk(struct worker *w, uint8_t port, struct rte_mbuf **mbufs, uint32
 	if (unlikely(w->local.n != 0))
 		local_burst(w);
 	worker_send(w);
-	if (unlikely(w->dropped.n != 0)) {
-		icmp_error_burst(w);
-		if (w->forward.n != 0) {
-			forward_burst(w);
-			worker_send(w);
-		}
-	}
+	worker_errors(w);
 }
 
 static void worker_flush(struct worker *w)
@@ -94,11 +100,14 @@ uint32_t worker_inbox(struct worker *w)
 			packet_drop(w, p, DROP_detached);
 		else if (p->route == HANDOFF_FRAME)
 			packet_out(w, p, p->rx_port);
+		else if (p->route == HANDOFF_UNREACHABLE)
+			packet_drop(w, p, DROP_neighbour_failed);
 		else
 			packet_push(&w->adjacent, p);
 	}
 	if (w->adjacent.n != 0)
 		adjacent_burst(w);
+	worker_errors(w);
 	if (n != 0)
 		worker_finish(w);
 	return n;

@@ -143,11 +143,12 @@ static inline void packet_out(struct worker *w, struct packet *p, uint16_t port)
 struct packet *mbuf_packet(struct rte_mbuf *m);
 
 /* `route` of a packet on its way to the main lcore: a route value (ADJACENCY, ONLINK) to wait for, or */
-#define HANDOFF_NEIGHBOUR (6u << 28) /* an ARP or ND frame for neighbour_receive() */
-#define HANDOFF_PUNT      (7u << 28) /* a frame for the exception interface of p->rx_port */
-#define HANDOFF_PATH_MTU  (8u << 28) /* ICMP for path_mtu_packet() */
+#define HANDOFF_NEIGHBOUR   (6u << 28) /* an ARP or ND frame for neighbour_receive() */
+#define HANDOFF_PUNT        (7u << 28) /* a frame for the exception interface of p->rx_port */
+#define HANDOFF_PATH_MTU    (8u << 28) /* ICMP for path_mtu_packet() */
 /* `route` of a packet from the main lcore: ADJACENCY: send it there, or */
-#define HANDOFF_FRAME     (9u << 28) /* a whole frame for port p->rx_port */
+#define HANDOFF_FRAME       (9u << 28)  /* a whole frame for port p->rx_port, or */
+#define HANDOFF_UNREACHABLE (10u << 28) /* a packet whose next hop does not answer, to be dropped */
 
 /*
  * A packet waits in a ring for longer than a grace period, and what its `route` names may have been

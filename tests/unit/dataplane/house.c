@@ -170,7 +170,17 @@ struct rte_mbuf *house_sent(struct house *h)
 {
 	void *m;
 
-	return rte_ring_dequeue(h->inbox, &m) == 0 ? m : NULL;
+	while (rte_ring_dequeue(h->inbox, &m) == 0) {
+		struct packet *p = mbuf_packet(m);
+
+		if (p->route != HANDOFF_UNREACHABLE)
+			return m;
+		/* As the worker would. */
+		p->reason = DROP_neighbour_failed;
+		drop_count(&h->worker->stats, p);
+		rte_pktmbuf_free(m);
+	}
+	return NULL;
 }
 
 uint32_t house_sent_free(struct house *h)

@@ -868,6 +868,32 @@ static void attachments_share_a_link_local_address(void **state)
 	end(f, a);
 }
 
+/* Errors that no attachment is concerned with are sent from one that is there. */
+static void a_tenant_has_a_speaker(void **state)
+{
+	struct fixture *f = fixture_create(NULL, 1);
+	struct gateway *gw = &f->gw;
+	struct apply *a = begin(f);
+	const uint32_t *speaker = gw->tables->speaker[1].attachment;
+
+	SET(a, TENANT, make_tenant(1));
+	SET(a, ATTACHMENT, make_attachment(6, 1, "lan", 1, NULL, "fd00:6::1/64"));
+	assert_true(speaker[0] == 0 && speaker[1] == 6);
+	SET(a, ATTACHMENT, make_attachment(5, 1, "lan", 2, "10.5.0.1/24", "fd00:5::1/64"));
+	assert_true(speaker[0] == 5 && speaker[1] == 6);
+	SET(a, ATTACHMENT, make_attachment(7, 1, "lan", 3, "10.7.0.1/24", NULL));
+	apply_commit(a);
+	assert_int_equal(remove_id(a, ABI_ATTACHMENT_DELETE, 5), 0);
+	assert_true(speaker[0] == 7 && speaker[1] == 6);
+	SET(a, ATTACHMENT, make_attachment(6, 1, "lan", 1, "10.6.0.1/24", NULL));
+	assert_true(speaker[0] == 7 && speaker[1] == 0);
+	apply_rollback(a);
+	assert_true(speaker[0] == 7 && speaker[1] != 0);
+	assert_int_equal(remove_id(a, ABI_ATTACHMENT_DELETE, 7), 0);
+	assert_true(speaker[0] == 5);
+	end(f, a);
+}
+
 static void changed_attachment_keeps_what_still_fits(void **state)
 {
 	struct fixture *f = fixture_create(NULL, 1);
@@ -945,6 +971,7 @@ int main(void)
 		cmocka_unit_test(leases_only_rise),
 		cmocka_unit_test(tunnel_changes_wait_for_readers),
 		cmocka_unit_test(attachments_share_a_link_local_address),
+		cmocka_unit_test(a_tenant_has_a_speaker),
 		cmocka_unit_test(changed_attachment_keeps_what_still_fits),
 		cmocka_unit_test(set_routes_beat_learnt_ones),
 	};
