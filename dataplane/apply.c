@@ -126,9 +126,9 @@ static int arrays_create(struct apply *a)
 			return -ENOMEM;
 	}
 	a->permanent = calloc(gw->size.max_attachments, sizeof(struct permanents *));
-	a->rebuilding = calloc(gw->size.max_tunnels, sizeof(*a->rebuilding));
+	a->renewal = calloc(gw->size.max_tunnels, sizeof(*a->renewal));
 	a->added = calloc(gw->size.max_sas, sizeof(*a->added));
-	if (a->permanent == NULL || a->rebuilding == NULL || a->added == NULL)
+	if (a->permanent == NULL || a->renewal == NULL || a->added == NULL)
 		return -ENOMEM;
 	return 0;
 }
@@ -140,7 +140,7 @@ static void arrays_destroy(struct apply *a)
 	for (uint32_t i = 0; a->permanent != NULL && i < a->gw->size.max_attachments; i++)
 		free(a->permanent[i]);
 	free(a->permanent);
-	free(a->rebuilding);
+	free(a->renewal);
 	free(a->added);
 }
 

@@ -100,7 +100,8 @@ static void sas_release(struct gateway *gw, uint32_t attachment)
 
 		if (adjacency == 0 || t->adjacency[adjacency].attachment != attachment)
 			continue;
-		__atomic_store_n(&t->sa[id].out.adjacency, 0, __ATOMIC_RELEASE);
+		for (uint32_t i = 0; i < 2; i++)
+			__atomic_store_n(&t->sa[id].out.outer[i].adjacency, 0, __ATOMIC_RELEASE);
 		underlay_release_sa(gw, id);
 	}
 }

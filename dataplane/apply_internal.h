@@ -90,6 +90,13 @@ struct apply_type {
 	void (*settle)(struct apply *a, struct undo *undo); /* after the last undo, before commit */
 };
 
+/* Of the header templates of a tunnel's outbound SAs. */
+enum renewal {
+	RENEWAL_NONE,
+	RENEWAL_GRACE, /* what was active may still be read */
+	RENEWAL_AGAIN, /* and they are out of date by now */
+};
+
 struct apply {
 	struct gateway *gw;
 	struct undo *journal;
@@ -101,7 +108,7 @@ struct apply {
 	uint64_t begun;          /* last ticket before this transaction */
 	uint64_t passed;         /* tickets up to this one are through their grace period */
 	struct permanents **permanent; /* [max_attachments], NULL: none */
-	uint32_t *rebuilding;          /* [max_tunnels] templates being renewed: times under way */
+	uint8_t *renewal;              /* [max_tunnels] enum renewal */
 	uint32_t *added;               /* [max_sas] number of the transaction that added it */
 	uint32_t transaction;          /* number of the present one */
 };

@@ -191,12 +191,10 @@ static void slot_fill(struct gateway *gw, const struct abi_sa *r, struct aead_ke
 		.sequence = r->sequence,
 		.sequence_limit = r->sequence_limit,
 		.spi = r->spi,
-		.tunnel = r->tunnel,
-		.tenant = tunnel->record.tenant,
 		.generation = ++gw->sa_generations,
 		.flags = flags,
 	};
-	sa_template_build(&slot->out, &tunnel->record);
+	sa_template_build(&slot->out, 0, &tunnel->record);
 }
 
 static int sa_add(struct apply *a, const struct abi_sa *r, struct undo *undo, struct answer *answer)

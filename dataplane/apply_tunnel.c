@@ -2,9 +2,9 @@
 /*
  * Tunnels. Changing the ends of one that is in use: workers copy the header template of the
  * outbound SA without a lock, so it can't be rewritten under them, and the SA can't be doubled,
- * for its sequence number must exist once. So the tunnel stops sending (packets are dropped as
- * no_sa), and after a grace period, without anybody waiting for it, the templates are rewritten and
- * the newest SA sends again: a gap of the time between two quiescent states.
+ * for its sequence number must exist once. So each SA has two templates: the idle one is filled and
+ * becomes the active one by a single store, and no packet is lost. The one that was active is idle when
+ * a grace period has passed. A change that comes before that waits for it; of several the last counts.
  */
 #include "apply_internal.h"
 
@@ -17,33 +17,57 @@
 
 void tunnel_publish(struct apply *a, uint32_t id)
 {
-	uint32_t sa = a->rebuilding[id] == 0 ? a->gw->tunnel[id].newest_out : 0;
+	uint32_t sa = a->gw->tunnel[id].newest_out;
 
 	while (sa != 0 && a->added[sa] == a->transaction)
 		sa = a->gw->sa[sa].next;
 	__atomic_store_n(&a->gw->tables->tunnel[id].sa_out, sa, __ATOMIC_RELEASE);
 }
 
+/* The path between them is the same one. */
 static bool same_ends(const struct abi_tunnel *x, const struct abi_tunnel *y)
 {
 	return memcmp(&x->local, &y->local, sizeof(x->local)) == 0 &&
-	       memcmp(&x->remote, &y->remote, sizeof(x->remote)) == 0 && x->flags == y->flags &&
+	       memcmp(&x->remote, &y->remote, sizeof(x->remote)) == 0 &&
+	       (x->flags & ABI_TUNNEL_UDP) == (y->flags & ABI_TUNNEL_UDP) &&
 	       x->local_port == y->local_port && x->remote_port == y->remote_port;
 }
 
-/* After a grace period; the last of several that are under way does it. */
-static void rebuild(void *owner, uint64_t id, uint64_t unused)
+/* Only the writer changes `active`. What was idle has been so for a grace period, or was never used. */
+static void sa_renew(struct gateway *gw, uint32_t id, const struct abi_tunnel *tunnel)
 {
-	struct apply *a = owner;
+	struct sa_out *sa = &gw->tables->sa[id].out;
+	uint8_t idle = !sa->active;
+
+	sa_template_build(sa, idle, tunnel);
+	underlay_resolve_template(gw, id, idle);
+	__atomic_store_n(&sa->active, idle, __ATOMIC_RELEASE);
+}
+
+static void renewed(void *owner, uint64_t id, uint64_t unused);
+
+static void tunnel_renew(struct apply *a, uint32_t id)
+{
 	struct gateway *gw = a->gw;
 
-	if (--a->rebuilding[id] != 0)
+	if (a->renewal[id] != RENEWAL_NONE) {
+		a->renewal[id] = RENEWAL_AGAIN;
 		return;
-	for (uint32_t sa = gw->tunnel[id].newest_out; sa != 0; sa = gw->sa[sa].next) {
-		sa_template_build(&gw->tables->sa[sa].out, &gw->tunnel[id].record);
-		underlay_resolve_sa(gw, sa);
 	}
-	tunnel_publish(a, (uint32_t)id);
+	for (uint32_t sa = gw->tunnel[id].newest_out; sa != 0; sa = gw->sa[sa].next)
+		sa_renew(gw, sa, &gw->tunnel[id].record);
+	a->renewal[id] = RENEWAL_GRACE;
+	reclaim_defer(gw->tables->reclaim, renewed, a, id, 0);
+}
+
+static void renewed(void *owner, uint64_t id, uint64_t unused)
+{
+	struct apply *a = owner;
+	bool again = a->renewal[id] == RENEWAL_AGAIN;
+
+	a->renewal[id] = RENEWAL_NONE;
+	if (again)
+		tunnel_renew(a, (uint32_t)id);
 }
 
 /* Inbound there is one byte to change, and a packet sees either. */
@@ -61,23 +85,17 @@ static void inbound_update(struct gateway *gw, uint32_t id)
 
 static void tunnel_switch(struct apply *a, const struct abi_tunnel *to)
 {
-	struct gateway *gw = a->gw;
-	struct object_tunnel *o = &gw->tunnel[to->id];
-	bool same = same_ends(&o->record, to);
-	uint32_t id = to->id;
+	struct object_tunnel *o = &a->gw->tunnel[to->id];
+	struct abi_tunnel from = o->record;
 
 	o->record = *to;
-	if (same) {
-		/* The MTU may be another one. */
-		for (uint32_t sa = o->newest_out; sa != 0; sa = gw->sa[sa].next)
-			underlay_resolve_sa(gw, sa);
+	from.cookie = to->cookie;
+	if (memcmp(&from, to, sizeof(from)) == 0)
 		return;
-	}
-	path_mtu_forget(gw, id);
-	inbound_update(gw, id);
-	a->rebuilding[id]++;
-	tunnel_publish(a, id);
-	reclaim_defer(gw->tables->reclaim, rebuild, a, id, 0);
+	if (!same_ends(&from, to))
+		path_mtu_forget(a->gw, to->id);
+	inbound_update(a->gw, to->id);
+	tunnel_renew(a, to->id);
 }
 
 int tunnel_set(struct apply *a, const void *record, struct undo *undo, struct answer *answer)

@@ -12,10 +12,10 @@
 #include "ip_header.h"
 #include "packet.h"
 #include "sa.h"
+#include "vrf.h"
 
-#define ESP_TEMPLATE_LEN 64 /* sa_out.header is copied whole */
 #define ESP_TRAILER_ROOM 24 /* 3 padding, pad length, next header, 16 ICV; whole 8-byte stores */
-#define ESP_ROOM_BEFORE  (ESP_TEMPLATE_LEN + 18) /* an Ethernet header with its tag before it */
+#define ESP_ROOM_BEFORE  (SA_TEMPLATE_LEN + 18) /* an Ethernet header with its tag before it */
 
 /* Room before and behind the packet for one fixed-size copy and the trailer. */
 static inline bool esp_encap_fits(const struct packet *p)
@@ -45,10 +45,13 @@ static inline uint32_t esp_trailer_write(uint8_t *tail, uint32_t length, enum ip
 
 /*
  * Puts the SA's outer headers before p and the trailer behind it and fills in *op. Afterwards p is
- * the outer packet, still to be encrypted. p->sequence and p->inner_length are set.
+ * the outer packet, still to be encrypted, with its next hop. p->sequence, p->inner_length and p->outer
+ * are set.
  */
-static inline void esp_encap(struct packet *p, const struct sa_out *sa, struct aead_op *op)
+static inline void esp_encap(struct packet *p, const struct sa_out *sa, uint8_t n,
+			     struct aead_op *op)
 {
+	const struct sa_outer *o = &sa->outer[n];
 	uint8_t *inner = p->l3;
 	uint64_t sequence_be = __builtin_bswap64(p->sequence);
 	uint32_t low_be = (uint32_t)(sequence_be >> 32), high_be = (uint32_t)sequence_be;
@@ -59,28 +62,33 @@ static inline void esp_encap(struct packet *p, const struct sa_out *sa, struct a
 	uint64_t sum;
 
 	sealed += esp_trailer_write(inner + sealed, sealed, p->family);
-	total = sa->header_len + sealed + AEAD_TAG_LEN;
-	memcpy(inner - ESP_TEMPLATE_LEN, sa->header, ESP_TEMPLATE_LEN);
+	total = o->header_len + sealed + AEAD_TAG_LEN;
+	memcpy(inner - SA_TEMPLATE_LEN, sa->header[n], SA_TEMPLATE_LEN);
 	store32(inner - 12, low_be);
 	store64(inner - 8, sequence_be);
-	outer = inner - sa->header_len;
-	if (sa->flags & SA_OUTER_V6) {
+	outer = inner - o->header_len;
+	if (o->flags & SA_OUTER_V6) {
 		store32(outer, __builtin_bswap32(6u << 28 | (uint32_t)tos << 20));
 		store_be16(outer + 4, (uint16_t)(total - IPV6_HEADER_LEN));
 		p->family = IP_V6;
 	} else {
 		uint16_t length_be = __builtin_bswap16((uint16_t)total);
 
-		sum = (uint64_t)sa->checksum + length_be + ((uint32_t)tos << 8);
+		sum = (uint64_t)o->checksum + length_be + ((uint32_t)tos << 8);
 		outer[1] = tos;
 		store16(outer + 2, length_be);
 		store16(outer + 10, (uint16_t)~checksum_fold(sum));
 		p->family = IP_V4;
 	}
-	if (sa->flags & SA_UDP)
+	if (o->flags & SA_UDP) {
 		store_be16(inner - 20, (uint16_t)(sealed + AEAD_TAG_LEN + 24));
+		if (o->flags & SA_OUTER_V6)
+			p->flags |= PACKET_UDP_SUM;
+	}
 	p->l3 = outer;
 	p->length = (uint16_t)total;
+	p->route =
+		route_value(ROUTE_KIND_ADJACENCY, __atomic_load_n(&o->adjacency, __ATOMIC_RELAXED));
 
 	op->key = sa->key;
 	op->data = inner;

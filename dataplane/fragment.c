@@ -174,7 +174,8 @@ static void fragment_packet(struct worker *w, struct packet *p)
 /* What was encrypted, for the path of its tunnel; or as it is, where that has widened meanwhile. */
 static void fragment_outer(struct worker *w, struct packet *p)
 {
-	uint32_t mtu = __atomic_load_n(&p->sa->out.outer_mtu, __ATOMIC_RELAXED), head;
+	uint32_t mtu = __atomic_load_n(&p->sa->out.outer[p->outer].outer_mtu, __ATOMIC_RELAXED),
+		 head;
 	struct cut cut = { .p = p, .piece = w->piece, .header_len = IPV4_HEADER_MIN };
 
 	if (p->length <= mtu) {

@@ -146,7 +146,7 @@ static const uint8_t *error_source(const struct worker *w, const struct packet *
 uint32_t packet_mtu(const struct worker *w, const struct packet *p)
 {
 	if (p->tunnel != 0 && p->walk == ABI_TRACE_OUTBOUND) {
-		uint32_t mtu = __atomic_load_n(&p->sa->out.inner_mtu, __ATOMIC_RELAXED);
+		uint32_t mtu = sa_inner_mtu(&p->sa->out, p->outer);
 
 		return RTE_MAX(mtu, ip_least_mtu(p->family));
 	}

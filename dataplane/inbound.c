@@ -273,8 +273,9 @@ static uint32_t inbound_mtu(const struct worker *w, const struct packet *p)
 {
 	const struct tunnel *tunnel = &w->tables->tunnel[p->tunnel];
 	uint32_t id = __atomic_load_n(&tunnel->sa_out, __ATOMIC_ACQUIRE);
+	const struct sa_out *sa = &w->tables->sa[id].out;
 
-	return id != 0 ? __atomic_load_n(&w->tables->sa[id].out.inner_mtu, __ATOMIC_RELAXED) : 0;
+	return id != 0 ? sa_inner_mtu(sa, sa_active(sa)) : 0;
 }
 
 /*

@@ -18,7 +18,7 @@ void mss_clamp_syn(uint8_t *l3, uint32_t length, enum ip_family family, uint32_t
 /* Is it TCP, by the one byte that says so? (IPv6 extension headers before TCP are not walked.) */
 static inline int mss_is_tcp(const uint8_t *l3, enum ip_family family)
 {
-	return (family == IP_V4 ? l3[9] : l3[6]) == MSS_PROTO_TCP;
+	return l3[family == IP_V4 ? 9 : 6] == MSS_PROTO_TCP;
 }
 
 #endif /* KAIDO_MSS_H */

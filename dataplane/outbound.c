@@ -18,9 +18,9 @@
  * What does not fit one outer packet. A tunnel is a link, and carries what every link of its family
  * must, however narrow the path is: such a packet is cut behind ESP (RFC 8200 section 5).
  */
-static enum drop_reason outbound_big(struct worker *w, struct packet *p)
+static enum drop_reason outbound_big(struct worker *w, struct packet *p, const struct sa_outer *o)
 {
-	if (__atomic_load_n(&p->sa->out.adjacency, __ATOMIC_RELAXED) == 0)
+	if (__atomic_load_n(&o->adjacency, __ATOMIC_RELAXED) == 0)
 		return DROP_no_underlay;
 	if (p->length > ip_least_mtu(p->family))
 		return DROP_too_big;
@@ -29,13 +29,14 @@ static enum drop_reason outbound_big(struct worker *w, struct packet *p)
 	return DROP_NONE;
 }
 
-/* The tunnel's sending SA; the size; room in the buffer. */
-static enum drop_reason outbound_check(struct worker *w, struct packet *p)
+/* Its size, by the ends that it is going to leave with; room in the buffer. */
+static inline enum drop_reason outbound_check(struct worker *w, struct packet *p,
+					      const struct sa_outer *o)
 {
 	enum drop_reason reason;
 
-	if (unlikely(p->length > __atomic_load_n(&p->sa->out.inner_mtu, __ATOMIC_RELAXED))) {
-		reason = outbound_big(w, p);
+	if (unlikely(p->length > __atomic_load_n(&o->inner_mtu, __ATOMIC_RELAXED))) {
+		reason = outbound_big(w, p, o);
 		if (reason != DROP_NONE)
 			return reason;
 	}
@@ -56,24 +57,26 @@ static void outbound_sa(struct worker *w, struct packet_list *list)
 		p->sa_id = __atomic_load_n(&t->tunnel[tunnel].sa_out, __ATOMIC_ACQUIRE);
 		p->sa = &t->sa[p->sa_id];
 		rte_prefetch0(&p->sa->out);
-		rte_prefetch0(p->sa->out.header);
 	}
 	for (uint32_t i = 0; i < n; i++) {
 		struct packet *p = list->p[i];
-		enum drop_reason reason = p->sa_id != 0 ? outbound_check(w, p) : DROP_no_sa;
+		const struct sa_out *sa = &p->sa->out;
+		uint8_t outer = sa_active(sa);
+		enum drop_reason reason =
+			p->sa_id != 0 ? outbound_check(w, p, &sa->outer[outer]) : DROP_no_sa;
 
-		if (unlikely(reason == DROP_too_big)) {
-			packet_oversize(w, p);
-			continue;
-		}
+		p->outer = outer;
 		if (unlikely(reason != DROP_NONE)) {
-			packet_drop(w, p, reason);
+			if (reason == DROP_too_big)
+				packet_oversize(w, p);
+			else
+				packet_drop(w, p, reason);
 			continue;
 		}
-		aead_key_prefetch(p->sa->out.key);
+		rte_prefetch0(sa->header[outer]);
+		aead_key_prefetch(sa->key);
 		if (mss_is_tcp(p->l3, p->family))
-			mss_clamp_syn(p->l3, p->length, p->family,
-				      __atomic_load_n(&p->sa->out.inner_mtu, __ATOMIC_RELAXED));
+			mss_clamp_syn(p->l3, p->length, p->family, sa_inner_mtu(sa, outer));
 		list->p[kept++] = p;
 	}
 	list->n = kept;
@@ -99,6 +102,7 @@ static uint32_t outbound_run(struct worker *w, struct packet **run, uint32_t n, 
 {
 	struct counters_sa *row = &w->stats.sa[run[0]->sa_id];
 	struct sa_out *sa = &run[0]->sa->out;
+	uint8_t outer = run[0]->outer;
 	uint64_t first = 0, bytes = 0;
 	uint32_t granted = outbound_sequence(sa, n, &first);
 
@@ -108,7 +112,7 @@ static uint32_t outbound_run(struct worker *w, struct packet **run, uint32_t n, 
 		p->sequence = first + i;
 		p->inner_length = p->length;
 		bytes += p->length;
-		esp_encap(p, sa, &w->op[kept + i]);
+		esp_encap(p, sa, outer, &w->op[kept + i]);
 		w->encap.p[kept + i] = p;
 	}
 	for (uint32_t i = granted; i < n; i++)
@@ -145,8 +149,9 @@ void outbound_burst(struct worker *w)
 	n = list->n;
 	while (i < n) {
 		uint32_t first = i, id = list->p[i]->sa_id;
+		uint8_t outer = list->p[i]->outer;
 
-		while (i < n && list->p[i]->sa_id == id)
+		while (i < n && list->p[i]->sa_id == id && list->p[i]->outer == outer)
 			i++;
 		kept += outbound_run(w, &list->p[first], i - first, kept);
 	}
@@ -155,19 +160,17 @@ void outbound_burst(struct worker *w)
 	worker_stage(w, STAGE_ENCRYPT, kept);
 	for (i = 0; i < kept; i++) {
 		struct packet *p = list->p[i];
-		uint32_t adjacency = __atomic_load_n(&p->sa->out.adjacency, __ATOMIC_RELAXED);
 
 		if (unlikely(failed != 0 && w->op[i].status != AEAD_OK)) {
 			packet_drop(w, p, DROP_encrypt_failed);
 			continue;
 		}
-		if (unlikely(adjacency == 0)) {
+		if (unlikely(route_index(p->route) == 0)) {
 			packet_drop(w, p, DROP_no_underlay);
 			continue;
 		}
-		if (unlikely((p->sa->out.flags & (SA_UDP | SA_OUTER_V6)) == (SA_UDP | SA_OUTER_V6)))
+		if (unlikely(p->flags & PACKET_UDP_SUM))
 			outbound_udp_checksum(p);
-		p->route = route_value(ROUTE_KIND_ADJACENCY, adjacency);
 		packet_push(&w->adjacent, p);
 	}
 	list->n = 0;

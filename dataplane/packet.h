@@ -24,6 +24,7 @@ enum packet_flags {
 	PACKET_UDP = 1u << 2,        /* ESP that came in UDP */
 	PACKET_FRAGMENT = 1u << 3,   /* was cut here, and isn't cut again */
 	PACKET_CUT_SEALED = 1u << 4, /* must get through, and is to be cut once it is encrypted */
+	PACKET_UDP_SUM = 1u << 5,    /* outbound: wants a UDP checksum when it is encrypted */
 };
 
 struct packet {
@@ -47,7 +48,10 @@ struct packet {
 	uint8_t reason; /* enum drop_reason */
 	uint8_t walk;   /* enum abi_trace_walk */
 	uint8_t flags;
-	uint8_t esp_offset; /* inbound: from l3 to the ESP header */
+	union {
+		uint8_t esp_offset; /* inbound: from l3 to the ESP header */
+		uint8_t outer;      /* outbound: which of the SA's two templates it takes */
+	};
 };
 static_assert(sizeof(struct packet) == 64, "a descriptor is one cache line");
 

@@ -195,7 +195,8 @@ static void tunnel_resolve(struct gateway *gw, uint32_t tunnel)
 static enum path_mtu_verdict path_learn(struct gateway *gw, const struct path_mtu_quote *q,
 					uint32_t sa)
 {
-	uint32_t id = gw->sa[sa].record.tunnel, now_mtu = gw->tables->sa[sa].out.outer_mtu;
+	const struct sa_out *out = &gw->tables->sa[sa].out;
+	uint32_t id = gw->sa[sa].record.tunnel, now_mtu = out->outer[out->active].outer_mtu;
 	uint32_t mtu = q->mtu != 0 || q->family == IP_V6
 			       ? q->mtu
 			       : plateau_below(RTE_MIN(q->length, now_mtu));
@@ -214,7 +215,7 @@ static enum path_mtu_verdict path_learn(struct gateway *gw, const struct path_mt
 	tunnel_resolve(gw, id);
 	log_info("tunnel %u: a router says that the path takes %u bytes, not %u; inner packets "
 		 "of %u fit%s",
-		 id, mtu, now_mtu, gw->tables->sa[sa].out.inner_mtu,
+		 id, mtu, now_mtu, out->outer[out->active].inner_mtu,
 		 q->has_spi ? "" : " (it quoted too little to show an SPI)");
 	return PATH_MTU_LEARNT;
 }

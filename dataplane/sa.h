@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a worker needs of an SA, packed: two cache lines outbound, one inbound (and the replay
- * window and the key elsewhere). What only the control side needs stands in objects.h.
+ * What a worker needs of an SA, packed: outbound a cache line and one more for the headers, inbound
+ * one (and the replay window and the key elsewhere). What only the control side needs stands in gateway.h.
  *
  * Slots are indexed by SA id and used again only after a grace period.
  */
@@ -22,31 +22,59 @@ enum sa_flags {
 	SA_OUTER_V6 = 1u << 2,
 };
 
-/* dataplane: ro, but for `sequence`; control: wo */
+/*
+ * All that depends on where the tunnel's ends are, so that a packet which was measured for one pair of
+ * ends never leaves with the header or towards the next hop of another.
+ */
+struct sa_outer {
+	uint32_t adjacency; /* of the next hop in the underlay; 0: none; changes while in use */
+	uint16_t inner_mtu; /* largest inner packet that fits; changes while in use, as does */
+	uint16_t outer_mtu; /* what the path takes; 0: there is no next hop */
+	uint16_t checksum;  /* sum of the template's IPv4 header, folded */
+	uint8_t header_len; /* of outer IP, UDP, ESP and IV: the used tail of the template */
+	uint8_t flags;      /* SA_UDP, SA_OUTER_V6 */
+};
+static_assert(sizeof(struct sa_outer) == 12, "two of them leave room in the SA's first line");
+
+#define SA_TEMPLATE_LEN 64
+
+/*
+ * dataplane: ro, but for `sequence`; control: wo
+ *
+ * There are two pairs of ends, outer[n] with header[n], of which one is `active`. To change them while
+ * packets flow, the writer fills the other and flips `active` by one store; it touches the first again
+ * only after a grace period. A worker loads `active` once for a packet.
+ */
 struct sa_out {
 	const struct aead_key *key;
 	uint64_t sequence;       /* next number to send; workers take blocks with an atomic add */
 	uint64_t sequence_limit; /* first number that may not be sent; raised by the control side */
-	uint32_t spi;            /* network byte order */
-	uint32_t tunnel;
-	uint32_t adjacency; /* of the next hop in the underlay; 0: none; changes while in use */
-	uint32_t tenant;
-	uint32_t checksum; /* of the IPv4 header in the template, length and TOS 0: unfolded sum */
+	struct sa_outer outer[2];
+	uint32_t spi;        /* network byte order */
 	uint32_t generation; /* of the SAs that had this id; see event.h */
-	uint16_t inner_mtu;  /* largest inner packet that fits; changes while in use, as does */
-	uint8_t header_len;  /* of outer IP, UDP, ESP and IV: the used tail of `header` */
-	uint8_t flags;
-	uint16_t outer_mtu; /* what the path takes; 0: there is no next hop */
-	uint8_t pad[10];
+	uint8_t active;      /* 0, 1 */
+	uint8_t flags;       /* SA_ESN */
+	uint8_t pad[6];
 	/*
-	 * The outer headers ready to be copied, right-aligned, so that one fixed copy of 64 bytes
-	 * that ends at the inner packet serves every combination. What it writes before the outer
-	 * header is room for the Ethernet header.
+	 * The outer headers ready to be copied, right-aligned, so that one fixed copy that ends at
+	 * the inner packet serves every combination. What it writes before the outer header is room
+	 * for the Ethernet header.
 	 */
-	uint8_t header[64];
+	uint8_t header[2][SA_TEMPLATE_LEN];
 };
-static_assert(sizeof(struct sa_out) == 128, "an outbound SA is two cache lines");
-static_assert(offsetof(struct sa_out, header) == 64, "the template has its own line");
+static_assert(sizeof(struct sa_out) == 192, "an outbound SA is three cache lines");
+static_assert(offsetof(struct sa_out, header) == 64, "each template has its own line");
+
+/* Which of the two a packet takes; acquires what was filled in before the flip. */
+static inline uint8_t sa_active(const struct sa_out *sa)
+{
+	return __atomic_load_n(&sa->active, __ATOMIC_ACQUIRE);
+}
+
+static inline uint16_t sa_inner_mtu(const struct sa_out *sa, uint8_t outer)
+{
+	return __atomic_load_n(&sa->outer[outer].inner_mtu, __ATOMIC_RELAXED);
+}
 
 /* dataplane: ro; control: wo */
 struct sa_in {
@@ -65,7 +93,7 @@ union sa {
 	struct sa_out out;
 	struct sa_in in;
 };
-static_assert(sizeof(union sa) == 128, "a slot of the SA table is two cache lines");
+static_assert(sizeof(union sa) == 192, "a slot of the SA table is three cache lines");
 
 /* dataplane: ro; control: wo */
 struct tunnel {

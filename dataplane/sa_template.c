@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "abi/message.h"
+#include "ip_header.h"
 #include "sa.h"
 
 #define OUTER_TTL  64
@@ -17,19 +18,6 @@
 
 static_assert(sizeof(struct ip6_hdr) + sizeof(struct udphdr) + ESP_LEN + ESP_IV_LEN == 64,
 	      "the largest template fills the line");
-
-static uint32_t words_sum(const void *data, size_t bytes)
-{
-	const uint8_t *p = data;
-	uint32_t sum = 0;
-	uint16_t word;
-
-	for (size_t i = 0; i < bytes; i += 2) {
-		memcpy(&word, p + i, sizeof(word));
-		sum += word;
-	}
-	return sum;
-}
 
 static void ipv4_build(uint8_t *at, const struct abi_tunnel *tunnel, uint8_t protocol)
 {
@@ -59,25 +47,26 @@ static void ipv6_build(uint8_t *at, const struct abi_tunnel *tunnel, uint8_t pro
 	memcpy(at, &ip, sizeof(ip));
 }
 
-void sa_template_build(struct sa_out *sa, const struct abi_tunnel *tunnel)
+void sa_template_build(struct sa_out *sa, uint8_t n, const struct abi_tunnel *tunnel)
 {
 	bool udp = (tunnel->flags & ABI_TUNNEL_UDP) != 0;
 	bool v6 = tunnel->local.family == ABI_IPV6;
 	uint8_t protocol = udp ? IPPROTO_UDP : IPPROTO_ESP;
 	size_t ip_len = v6 ? sizeof(struct ip6_hdr) : sizeof(struct iphdr);
 	size_t udp_len = udp ? sizeof(struct udphdr) : 0;
+	struct sa_outer *outer = &sa->outer[n];
 	uint8_t *at;
 
-	sa->header_len = (uint8_t)(ip_len + udp_len + ESP_LEN + ESP_IV_LEN);
-	sa->flags = (sa->flags & SA_ESN) | (udp ? SA_UDP : 0) | (v6 ? SA_OUTER_V6 : 0);
-	memset(sa->header, 0, sizeof(sa->header));
-	at = sa->header + sizeof(sa->header) - sa->header_len;
+	outer->header_len = (uint8_t)(ip_len + udp_len + ESP_LEN + ESP_IV_LEN);
+	outer->flags = (udp ? SA_UDP : 0) | (v6 ? SA_OUTER_V6 : 0);
+	memset(sa->header[n], 0, SA_TEMPLATE_LEN);
+	at = sa->header[n] + SA_TEMPLATE_LEN - outer->header_len;
 
 	if (v6)
 		ipv6_build(at, tunnel, protocol);
 	else
 		ipv4_build(at, tunnel, protocol);
-	sa->checksum = v6 ? 0 : words_sum(at, ip_len);
+	outer->checksum = v6 ? 0 : checksum_fold(ipv4_checksum_sum(at, IPV4_HEADER_MIN));
 	at += ip_len;
 	if (udp) {
 		struct udphdr header = {
@@ -89,4 +78,13 @@ void sa_template_build(struct sa_out *sa, const struct abi_tunnel *tunnel)
 		at += udp_len;
 	}
 	memcpy(at, &sa->spi, sizeof(sa->spi));
+}
+
+struct ip_addr sa_template_remote(const struct sa_out *sa, uint8_t n, enum ip_family *family)
+{
+	const struct sa_outer *outer = &sa->outer[n];
+	const uint8_t *ip = sa->header[n] + SA_TEMPLATE_LEN - outer->header_len;
+
+	*family = outer->flags & SA_OUTER_V6 ? IP_V6 : IP_V4;
+	return ip_destination(ip, *family);
 }

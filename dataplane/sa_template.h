@@ -7,17 +7,24 @@
 #ifndef KAIDO_SA_TEMPLATE_H
 #define KAIDO_SA_TEMPLATE_H
 
+#include <stdint.h>
+
+#include "ip.h"
+
 struct abi_tunnel;
 struct sa_out;
 
 /*
- * Fills in header, header_len, checksum, and SA_UDP and SA_OUTER_V6 of flags, from the tunnel and
- * sa->spi; nothing else of `sa` changes. No worker may be reading it.
+ * Fills in header[n] and what goes with it in outer[n], but for adjacency and inner_mtu, from the tunnel
+ * and sa->spi; nothing else of `sa` changes. No worker may be reading it.
  *
- * sa->checksum is the plain sum of the IPv4 header's 16-bit words as they are loaded from memory,
+ * The checksum is the folded sum of the IPv4 header's 16-bit words as they are loaded from memory,
  * without a swap. Whoever sends adds rte_cpu_to_be_16(total length) and, for a TOS, tos << 8 (it is
  * the second byte of its word), folds, and stores the complement as it is.
  */
-void sa_template_build(struct sa_out *sa, const struct abi_tunnel *tunnel);
+void sa_template_build(struct sa_out *sa, uint8_t n, const struct abi_tunnel *tunnel);
+
+/* Where a template's packets go. */
+struct ip_addr sa_template_remote(const struct sa_out *sa, uint8_t n, enum ip_family *family);
 
 #endif /* KAIDO_SA_TEMPLATE_H */

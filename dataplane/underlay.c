@@ -8,14 +8,10 @@
 #include "log.h"
 #include "neighbour.h"
 #include "reclaim.h"
+#include "sa_template.h"
 #include "vrf.h"
 
 #define ESP_OVERHEAD 16 /* ICV; SPI, sequence number and IV are in the template */
-
-static enum ip_family family_of(const struct abi_address *a)
-{
-	return a->family == ABI_IPV6 ? IP_V6 : IP_V4;
-}
 
 static void adjacency_put(void *owner, uint64_t adjacency, uint64_t unused)
 {
@@ -23,18 +19,17 @@ static void adjacency_put(void *owner, uint64_t adjacency, uint64_t unused)
 }
 
 /* The next hop towards an address of the underlay, with a reference; 0: there is none. */
-static uint32_t underlay_next_hop(struct gateway *gw, const struct abi_address *remote)
+static uint32_t underlay_next_hop(struct gateway *gw, enum ip_family family, struct ip_addr remote)
 {
 	struct tables *t = gw->tables;
-	struct ip_addr addr = ip_load(family_of(remote), remote->addr);
-	uint32_t value = route_lookup(t->routes, &t->vrf[VRF_UNDERLAY], family_of(remote), addr);
+	uint32_t value = route_lookup(t->routes, &t->vrf[VRF_UNDERLAY], family, remote);
 
 	switch (route_kind(value)) {
 	case ROUTE_KIND_ADJACENCY:
 		neighbour_hold(gw->neighbours, route_index(value));
 		return route_index(value);
 	case ROUTE_KIND_ONLINK:
-		return neighbour_get(gw->neighbours, route_index(value), family_of(remote), addr);
+		return neighbour_get(gw->neighbours, route_index(value), family, remote);
 	default:
 		return 0;
 	}
@@ -54,31 +49,39 @@ static uint16_t underlay_outer_mtu(const struct gateway *gw, const struct object
 }
 
 /* The largest inner packet: header, packet, trailer rounded up to 4 bytes, ICV. */
-static uint16_t underlay_inner_mtu(const struct sa_out *sa, uint32_t mtu)
+static uint16_t underlay_inner_mtu(const struct sa_outer *outer, uint32_t mtu)
 {
-	uint32_t overhead = sa->header_len + ESP_OVERHEAD;
+	uint32_t overhead = outer->header_len + ESP_OVERHEAD;
 
 	if (mtu < overhead + 8)
 		return 0;
 	return (uint16_t)(((mtu - overhead) & ~3u) - 2);
 }
 
-void underlay_resolve_sa(struct gateway *gw, uint32_t sa_id)
+void underlay_resolve_template(struct gateway *gw, uint32_t sa_id, uint8_t n)
 {
 	struct object_sa *object = &gw->sa[sa_id];
 	const struct object_tunnel *tunnel = &gw->tunnel[object->record.tunnel];
 	struct sa_out *sa = &gw->tables->sa[sa_id].out;
-	uint32_t adjacency = underlay_next_hop(gw, &tunnel->record.remote), old = object->adjacency;
+	struct sa_outer *outer = &sa->outer[n];
+	enum ip_family family;
+	struct ip_addr remote = sa_template_remote(sa, n, &family);
+	uint32_t adjacency = underlay_next_hop(gw, family, remote), old = object->adjacency;
 	uint16_t mtu = underlay_outer_mtu(gw, tunnel, adjacency);
 
-	__atomic_store_n(&sa->outer_mtu, mtu, __ATOMIC_RELAXED);
-	__atomic_store_n(&sa->inner_mtu, underlay_inner_mtu(sa, mtu), __ATOMIC_RELAXED);
-	__atomic_store_n(&sa->adjacency, adjacency, __ATOMIC_RELEASE);
+	__atomic_store_n(&outer->outer_mtu, mtu, __ATOMIC_RELAXED);
+	__atomic_store_n(&outer->inner_mtu, underlay_inner_mtu(outer, mtu), __ATOMIC_RELAXED);
+	__atomic_store_n(&outer->adjacency, adjacency, __ATOMIC_RELEASE);
 	object->adjacency = adjacency;
 	if (old == adjacency && old != 0)
 		neighbour_put(gw->neighbours, old);
 	else if (old != 0)
 		reclaim_defer(gw->tables->reclaim, adjacency_put, gw->neighbours, old, 0);
+}
+
+void underlay_resolve_sa(struct gateway *gw, uint32_t sa_id)
+{
+	underlay_resolve_template(gw, sa_id, gw->tables->sa[sa_id].out.active);
 }
 
 void underlay_release_sa(struct gateway *gw, uint32_t sa_id)

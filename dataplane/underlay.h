@@ -14,8 +14,10 @@
 struct abi_attachment;
 struct gateway;
 
-/* Fill in adjacency and MTUs of one outbound SA from its tunnel and VRF 0. */
+/* Fill in adjacency and MTUs of one outbound SA from where it sends now and VRF 0. */
 void underlay_resolve_sa(struct gateway *gw, uint32_t sa_id);
+/* As that, for its template `n`, which is about to become the active one. */
+void underlay_resolve_template(struct gateway *gw, uint32_t sa_id, uint8_t n);
 /* The SA goes: gives back what underlay_resolve_sa() holds for it (after a grace period). */
 void underlay_release_sa(struct gateway *gw, uint32_t sa_id);
 /* Something in VRF 0 changed: have all outbound SAs resolved again soon (once per main loop). */

@@ -209,9 +209,17 @@ static void digest_sa(struct digest *d, struct gateway *gw, uint32_t id)
 	if (gw->sa[id].record.id == 0)
 		return;
 	if (gw->sa[id].record.direction == ABI_SA_OUT) {
-		digest_adjacency(d, gw, slot.out.adjacency);
-		assert_int_equal(slot.out.adjacency, gw->sa[id].adjacency);
-		slot.out.adjacency = 0;
+		/* Which of its templates sends is nobody's business. */
+		if (slot.out.active == 1) {
+			slot.out.outer[0] = slot.out.outer[1];
+			memcpy(slot.out.header[0], slot.out.header[1], SA_TEMPLATE_LEN);
+		}
+		memset(&slot.out.outer[1], 0, sizeof(slot.out.outer[1]));
+		memset(slot.out.header[1], 0, SA_TEMPLATE_LEN);
+		slot.out.active = 0;
+		digest_adjacency(d, gw, slot.out.outer[0].adjacency);
+		assert_int_equal(slot.out.outer[0].adjacency, gw->sa[id].adjacency);
+		slot.out.outer[0].adjacency = 0;
 	} else {
 		uint32_t found = sad_lookup(gw->tables->sad, slot.in.spi);
 

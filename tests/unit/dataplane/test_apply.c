@@ -20,6 +20,7 @@
 #include "neighbour.h"
 #include "reclaim.h"
 #include "replay.h"
+#include "sa_template.h"
 #include "sad.h"
 #include "underlay.h"
 #include "vrf.h"
@@ -145,9 +146,10 @@ static void objects_reach_the_tables(void **state)
 	assert_int_equal(out->spi, htonl(0x2001));
 	assert_int_equal(out->sequence, 1);
 	assert_int_equal(out->sequence_limit, 1 << 20);
-	assert_int_equal(out->header_len, 36);
-	assert_int_equal(t->adjacency[out->adjacency].attachment, 1);
-	assert_int_not_equal(out->inner_mtu, 0);
+	assert_int_equal(out->active, 0);
+	assert_int_equal(out->outer[0].header_len, 36);
+	assert_int_equal(t->adjacency[out->outer[0].adjacency].attachment, 1);
+	assert_int_not_equal(out->outer[0].inner_mtu, 0);
 
 	/* No key is kept where it isn't needed. */
 	for (uint32_t i = 0; i < gw->size.max_sas; i++) {
@@ -557,16 +559,20 @@ static void reader_seal(struct reader *r, uint32_t tunnel)
 	const struct tables *t = r->gw->tables;
 	uint32_t id = __atomic_load_n(&t->tunnel[tunnel].sa_out, __ATOMIC_ACQUIRE);
 	struct sa_out *sa = &t->sa[id].out;
-	uint8_t packet[64 + 32] = { 0 };
+	uint8_t packet[64 + 32] = { 0 }, n = sa_active(sa);
 	struct aead_op op = { .aad_len = 8 };
+	const struct sa_outer *outer;
+	uint32_t index;
 
 	if (id == 0)
 		return;
-	if (sa->tunnel != tunnel)
+	outer = &sa->outer[n];
+	memcpy(packet, sa->header[n], SA_TEMPLATE_LEN);
+	if (packet[64 - outer->header_len] >> 4 != (outer->flags & SA_OUTER_V6 ? 6 : 4) ||
+	    memcmp(packet + 64 - 16, &sa->spi, 4) != 0)
 		r->strangers++;
-	memcpy(packet, sa->header, sizeof(sa->header));
-	if (packet[64 - sa->header_len] >> 4 != (sa->flags & SA_OUTER_V6 ? 6 : 4))
-		r->strangers++;
+	index = __atomic_load_n(&outer->adjacency, __ATOMIC_RELAXED);
+	r->strangers += t->adjacency[index].tenant != 0;
 	op.key = sa->key;
 	op.iv = __atomic_fetch_add(&sa->sequence, 1, __ATOMIC_RELAXED);
 	op.data = packet + 64;
@@ -755,14 +761,14 @@ static void senders_change_when_the_transaction_is_over(void **state)
 	uint32_t adjacency;
 
 	world_build(a);
-	adjacency = t->sa[12].out.adjacency;
+	adjacency = t->sa[12].out.outer[0].adjacency;
 	for (uint32_t keep = 0; keep < 2; keep++) {
 		SET(a, SA, make_sa_out(60, 1, 0x6000));
 		assert_int_equal(t->tunnel[1].sa_out, 12);
 		assert_int_equal(remove_id(a, ABI_SA_DELETE, 12), 0);
 		reclaim_wait(t->reclaim);
 		assert_int_equal(t->tunnel[1].sa_out, 12);
-		assert_int_equal(t->sa[12].out.adjacency, adjacency);
+		assert_int_equal(t->sa[12].out.outer[0].adjacency, adjacency);
 		assert_int_equal(t->adjacency[adjacency].state, ADJACENCY_COMPLETE);
 		if (keep)
 			apply_commit(a);
@@ -817,33 +823,97 @@ static void leases_only_rise(void **state)
 	end(f, a);
 }
 
-/* A template is never rewritten while a worker could copy it. */
-static void tunnel_changes_wait_for_readers(void **state)
+/* Where an SA's packets go, as they are sent now. */
+static void assert_sends_to(const struct sa_out *sa, const char *remote)
+{
+	struct abi_address address = make_address(remote);
+	enum ip_family family;
+	struct ip_addr to = sa_template_remote(sa, sa->active, &family);
+
+	assert_int_equal(family, address_family(&address));
+	assert_true(ip_equal(to, address_ip(&address)));
+}
+
+/*
+ * Other ends come without a gap, and a template is never rewritten while a worker could copy it: a
+ * second change waits for the readers of the first, and of several that wait the last counts.
+ */
+static void tunnel_changes_leave_no_gap(void **state)
 {
 	struct fixture *f = fixture_create(NULL, 1);
 	struct apply *a = begin(f);
 	struct tables *t = f->gw.tables;
 	struct rte_rcu_qsbr *qsbr = reclaim_qsbr(t->reclaim);
-	uint8_t header[64];
+	const struct sa_out *old = &t->sa[12].out, *new = &t->sa[60].out;
+	uint8_t header[2][SA_TEMPLATE_LEN];
 
 	world_build(a);
-	memcpy(header, t->sa[12].out.header, sizeof(header));
+	SET(a, ROUTE, make_route_gateway(0, "::/0", 1, "2001:db8::fe"));
+	memcpy(header[0], old->header[0], SA_TEMPLATE_LEN);
 	rte_rcu_qsbr_thread_register(qsbr, 0);
 	rte_rcu_qsbr_thread_online(qsbr, 0);
 	SET(a, TUNNEL, make_tunnel(1, 1, "2001:db8::1", "2001:db8:7::7"));
-	assert_int_equal(t->tunnel[1].sa_out, 0);
+	assert_int_equal(t->tunnel[1].sa_out, 12);
+	assert_int_equal(old->active, 1);
+	assert_int_equal(old->outer[1].header_len, 56);
+	assert_int_not_equal(old->outer[1].adjacency, 0);
+	assert_int_not_equal(old->outer[1].adjacency, old->outer[0].adjacency);
+	assert_sends_to(old, "2001:db8:7::7");
+	assert_memory_equal(old->header[0], header[0], SA_TEMPLATE_LEN);
+	assert_int_equal(t->adjacency[old->outer[0].adjacency].state, ADJACENCY_COMPLETE);
+
+	/* Nothing of either is touched, whatever comes; a new SA has the newest ends at once. */
+	memcpy(header[1], old->header[1], SA_TEMPLATE_LEN);
+	SET(a, TUNNEL, make_tunnel(1, 1, "192.0.2.1", "198.51.100.8"));
+	SET(a, TUNNEL, make_tunnel(1, 1, "192.0.2.1", "198.51.100.9"));
 	SET(a, SA, make_sa_out(60, 1, 0x6000));
 	apply_commit(a);
-	assert_int_equal(t->tunnel[1].sa_out, 0);
-	assert_memory_equal(t->sa[12].out.header, header, sizeof(header));
+	underlay_changed(&f->gw);
+	underlay_poll(&f->gw);
+	assert_int_equal(t->tunnel[1].sa_out, 60);
+	assert_int_equal(old->active, 1);
+	assert_memory_equal(old->header, header, sizeof(header));
+	assert_int_not_equal(old->outer[1].adjacency, 0);
+	assert_sends_to(new, "198.51.100.9");
+
 	rte_rcu_qsbr_quiescent(qsbr, 0);
 	reclaim_poll(t->reclaim);
 	assert_int_equal(t->tunnel[1].sa_out, 60);
-	assert_memory_not_equal(t->sa[12].out.header, header, sizeof(header));
-	assert_int_equal(t->sa[12].out.header_len, 56);
-	assert_int_equal(t->sa[60].out.header_len, 56);
+	assert_sends_to(old, "198.51.100.9");
+	assert_sends_to(new, "198.51.100.9");
+	assert_int_equal(old->active, 0);
+	assert_int_equal(old->outer[0].adjacency, new->outer[new->active].adjacency);
+	assert_memory_equal(old->header[1], header[1], SA_TEMPLATE_LEN);
 	rte_rcu_qsbr_thread_offline(qsbr, 0);
 	rte_rcu_qsbr_thread_unregister(qsbr, 0);
+	end(f, a);
+}
+
+/* Undone while the change that is undone still waits for readers. */
+static void tunnel_changes_undo(void **state)
+{
+	struct fixture *f = fixture_create(NULL, 1);
+	struct apply *a = begin(f);
+	struct tables *t = f->gw.tables;
+	struct rte_rcu_qsbr *qsbr = reclaim_qsbr(t->reclaim);
+	struct digest before, after;
+
+	world_build(a);
+	before = digest_take(&f->gw);
+	rte_rcu_qsbr_thread_register(qsbr, 0);
+	rte_rcu_qsbr_thread_online(qsbr, 0);
+	SET(a, TUNNEL, make_tunnel(1, 1, "192.0.2.1", "198.51.100.8"));
+	SET(a, TUNNEL, make_tunnel(1, 1, "192.0.2.1", "198.51.100.9"));
+	assert_int_equal(remove_id(a, ABI_SA_DELETE, 12), 0);
+	apply_rollback(a);
+	assert_int_equal(t->tunnel[1].sa_out, 12);
+	assert_sends_to(&t->sa[12].out, "198.51.100.8");
+	rte_rcu_qsbr_thread_offline(qsbr, 0);
+	rte_rcu_qsbr_thread_unregister(qsbr, 0);
+	after = digest_take(&f->gw);
+	assert_digest_equal(&before, &after);
+	digest_free(&before);
+	digest_free(&after);
 	end(f, a);
 }
 
@@ -969,7 +1039,8 @@ int main(void)
 		cmocka_unit_test(live_sa_is_left_alone),
 		cmocka_unit_test(senders_change_when_the_transaction_is_over),
 		cmocka_unit_test(leases_only_rise),
-		cmocka_unit_test(tunnel_changes_wait_for_readers),
+		cmocka_unit_test(tunnel_changes_leave_no_gap),
+		cmocka_unit_test(tunnel_changes_undo),
 		cmocka_unit_test(attachments_share_a_link_local_address),
 		cmocka_unit_test(a_tenant_has_a_speaker),
 		cmocka_unit_test(changed_attachment_keeps_what_still_fits),

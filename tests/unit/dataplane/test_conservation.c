@@ -329,7 +329,8 @@ static void chaos_run(uint32_t flags, uint64_t seed)
 			below(c, 8) ? ADJACENCY_COMPLETE : (uint8_t)below(c, 4);
 		c->bed->tables->adjacency[2].mtu = below(c, 8) ? 1500 : 600;
 		c->bed->tables->adjacency[1].mtu = below(c, 8) ? 1500 : (uint16_t)below(c, 1500);
-		c->bed->tables->sa[1].out.inner_mtu = below(c, 8) ? 1400 : (uint16_t)below(c, 1400);
+		c->bed->tables->sa[1].out.outer[0].inner_mtu =
+			below(c, 8) ? 1400 : (uint16_t)below(c, 1400);
 		if (below(c, 16) == 0)
 			routes_turn(c);
 		worker_walk(c->bed->worker, port, in, n);

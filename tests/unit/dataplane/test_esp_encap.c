@@ -35,8 +35,8 @@ static struct sa_out make_sa(uint32_t flags)
 		tunnel.local_port = 4500;
 		tunnel.remote_port = 40001;
 	}
-	sa_template_build(&sa, &tunnel);
-	assert_int_equal(sa.flags, flags);
+	sa_template_build(&sa, 0, &tunnel);
+	assert_int_equal(sa.flags | sa.outer[0].flags, flags);
 	return sa;
 }
 
@@ -115,8 +115,8 @@ static void check_one(const struct sa_out *sa, enum ip_family family, uint16_t l
 		store_be16(inner, (uint16_t)(0x4500 | tos));
 	else
 		store_be16(inner, (uint16_t)(0x6000 | tos << 4));
-	esp_encap(&p, sa, &op);
-	esp = check_outer(&p, sa->flags, tos);
+	esp_encap(&p, sa, 0, &op);
+	esp = check_outer(&p, sa->flags | sa->outer[0].flags, tos);
 	assert_int_equal(load32(esp), htonl(0x12345678));
 	assert_int_equal(load32(esp + 4), htonl((uint32_t)sequence));
 	assert_int_equal(__builtin_bswap64(load64(esp + 8)), sequence);

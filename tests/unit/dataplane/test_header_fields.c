@@ -183,7 +183,7 @@ static void test_mss_inbound(void **state)
 
 	len = seal(bed, frame, len, esp);
 	routes_swap(bed);
-	bed->tables->sa[1].out.inner_mtu = 1000;
+	bed->tables->sa[1].out.outer[0].inner_mtu = 1000;
 	testbed_walk(bed, BED_PORT_UNDERLAY, esp, len);
 	assert_int_equal(testbed_out(bed, BED_PORT_TENANT, out), 1);
 	expect_tcp(rte_pktmbuf_mtod_offset(out[0], const uint8_t *, 14), IP_V4, 0, 960);
@@ -245,7 +245,7 @@ static void fragments_case(uint32_t flags, uint16_t length, uint32_t pieces)
 	uint8_t frame[2048], packet[2048], esp[2048];
 	uint32_t len = testbed_frame(frame, IP_V4, length, true), n = 0;
 
-	bed->tables->sa[1].out.inner_mtu = 600;
+	bed->tables->sa[1].out.outer[0].inner_mtu = 600;
 	one = testbed_mbuf(bed, frame, len);
 	worker_walk(bed->worker, BED_PORT_TENANT, &one, 1);
 	assert_int_equal(bed->worker->oversize.n, 1);

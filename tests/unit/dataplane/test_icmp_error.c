@@ -91,12 +91,12 @@ static void test_unreachable(void **state)
 		bed->tables->tunnel[1].sa_out = 1;
 
 		/* No way to the peer: the MTU that underlay.c sets is 0 then. */
-		bed->tables->sa[1].out.adjacency = 0;
-		bed->tables->sa[1].out.inner_mtu = 0;
+		bed->tables->sa[1].out.outer[0].adjacency = 0;
+		bed->tables->sa[1].out.outer[0].inner_mtu = 0;
 		testbed_walk(bed, BED_PORT_TENANT, frame, len);
 		expect(bed, family, type, i == 0 ? 1 : 3);
-		bed->tables->sa[1].out.adjacency = BED_ADJ_UNDERLAY;
-		bed->tables->sa[1].out.inner_mtu = 1400;
+		bed->tables->sa[1].out.outer[0].adjacency = BED_ADJ_UNDERLAY;
+		bed->tables->sa[1].out.outer[0].inner_mtu = 1400;
 	}
 	assert_int_equal(testbed_drops(bed, 1, DROP_no_route), 2);
 	assert_int_equal(testbed_drops(bed, 1, DROP_no_sa), 2);

@@ -103,6 +103,14 @@ static struct sa_out *sa_of(struct world *w, uint32_t t)
 	return &w->gw->tables->sa[10 * t + 2].out;
 }
 
+/* As it is sent now. */
+static const struct sa_outer *outer_of(struct world *w, uint32_t t)
+{
+	const struct sa_out *sa = sa_of(w, t);
+
+	return &sa->outer[sa->active];
+}
+
 /* An ICMP error with the IP header before it, and what it quotes. */
 struct error {
 	uint8_t bytes[1500];
@@ -142,14 +150,16 @@ static struct error error_make(struct world *w, uint32_t t, uint32_t mtu, uint32
 			       uint32_t size, uint32_t tail)
 {
 	const struct sa_out *sa = sa_of(w, t);
-	bool v6 = (sa->flags & SA_OUTER_V6) != 0;
+	const struct sa_outer *outer = &sa->outer[sa->active];
+	bool v6 = (outer->flags & SA_OUTER_V6) != 0;
 	struct error e = { .family = v6 ? IP_V6 : IP_V4, .icmp = v6 ? 40 : 20 };
 	uint8_t *l3 = e.bytes, *quote;
 
 	e.quote = e.icmp + 8;
 	quote = l3 + e.quote;
-	memcpy(quote, sa->header + 64 - sa->header_len, sa->header_len);
-	e.esp = e.quote + sa->header_len - 16;
+	memcpy(quote, sa->header[sa->active] + SA_TEMPLATE_LEN - outer->header_len,
+	       outer->header_len);
+	e.esp = e.quote + outer->header_len - 16;
 	store32(l3 + e.esp + 4, htonl(sequence));
 	if (v6) {
 		store_be16(quote + 4, (uint16_t)(size - 40));
@@ -196,10 +206,10 @@ static enum path_mtu_verdict tell(struct world *w, uint32_t t, uint32_t mtu)
 
 static void expect_mtu(struct world *w, uint32_t t, uint32_t outer)
 {
-	const struct sa_out *sa = sa_of(w, t);
+	const struct sa_outer *o = outer_of(w, t);
 
-	assert_int_equal(sa->outer_mtu, outer);
-	assert_int_equal(sa->inner_mtu, ((outer - sa->header_len - 16u) & ~3u) - 2);
+	assert_int_equal(o->outer_mtu, outer);
+	assert_int_equal(o->inner_mtu, ((outer - o->header_len - 16u) & ~3u) - 2);
 }
 
 static void expect_nothing_learnt(struct world *w)
@@ -522,10 +532,10 @@ static void mutations(void **state)
 		if (random_below(&r, 4) != 0 && e.len >= e.icmp + 8)
 			error_fix(&e);
 		for (uint32_t u = T_ESP; u <= T_OTHER; u++)
-			before[u] = sa_of(&w, u)->outer_mtu;
+			before[u] = outer_of(&w, u)->outer_mtu;
 		learnt += take(&w, &e) == PATH_MTU_LEARNT;
 		for (uint32_t u = T_ESP; u <= T_OTHER; u++) {
-			uint32_t now = sa_of(&w, u)->outer_mtu;
+			uint32_t now = outer_of(&w, u)->outer_mtu;
 
 			assert_true(now <= before[u]);
 			assert_true(now >= (u == T_ESP6 || u == T_UDP6 ? 1280 : 576));
@@ -569,14 +579,14 @@ static void a_new_sa_has_it_too(void **state)
 	assert_int_equal(tell(&w, T_ESP, 1400), PATH_MTU_LEARNT);
 	SET(&w, SA, make_sa_out(99, T_ESP, 0x9999));
 	settle(&w);
-	assert_int_equal(w.gw->tables->sa[99].out.outer_mtu, 1400);
+	assert_int_equal(w.gw->tables->sa[99].out.outer[0].outer_mtu, 1400);
 	/* And both forget together. */
 	path_mtu_tick(w.gw, 1600000);
 	expect_mtu(&w, T_ESP, 1500);
-	assert_int_equal(w.gw->tables->sa[99].out.outer_mtu, 1500);
+	assert_int_equal(w.gw->tables->sa[99].out.outer[0].outer_mtu, 1500);
 	/* The older one still counts as live. */
 	assert_int_equal(tell(&w, T_ESP, 1380), PATH_MTU_LEARNT);
-	assert_int_equal(w.gw->tables->sa[99].out.outer_mtu, 1380);
+	assert_int_equal(w.gw->tables->sa[99].out.outer[0].outer_mtu, 1380);
 	world_destroy(&w);
 }
 

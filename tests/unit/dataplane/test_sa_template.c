@@ -22,12 +22,13 @@ static void ipv4_esp(void **state)
 	struct sa_out sa = { .spi = htonl(0x11223344), .flags = SA_ESN };
 
 	memset(sa.header, 0xee, sizeof(sa.header));
-	sa_template_build(&sa, &tunnel);
-	assert_int_equal(sa.header_len, 36);
+	sa_template_build(&sa, 0, &tunnel);
+	assert_int_equal(sa.outer[0].header_len, 36);
 	assert_int_equal(sa.flags, SA_ESN);
-	assert_memory_equal(sa.header + 64 - 36, expected, 36);
+	assert_int_equal(sa.outer[0].flags, 0);
+	assert_memory_equal(sa.header[0] + 64 - 36, expected, 36);
 	for (uint32_t i = 0; i < 64 - 36; i++)
-		assert_int_equal(sa.header[i], 0);
+		assert_int_equal(sa.header[0][i], 0);
 }
 
 /* What the sender does with the sum gives a header whose words add up to 0xffff. */
@@ -39,15 +40,15 @@ static void ipv4_checksum(void **state)
 	uint32_t sum;
 	uint16_t word;
 
-	sa_template_build(&sa, &tunnel);
+	sa_template_build(&sa, 0, &tunnel);
 	for (uint32_t length = 64; length < 9000; length += 311) {
 		uint8_t tos = (uint8_t)(length * 4);
 
-		memcpy(ip, sa.header + 64 - sa.header_len, sizeof(ip));
+		memcpy(ip, sa.header[0] + 64 - sa.outer[0].header_len, sizeof(ip));
 		ip[1] = tos;
 		ip[2] = (uint8_t)(length >> 8);
 		ip[3] = (uint8_t)length;
-		sum = sa.checksum + htons((uint16_t)length) + ((uint32_t)tos << 8);
+		sum = sa.outer[0].checksum + htons((uint16_t)length) + ((uint32_t)tos << 8);
 		while (sum > 0xffff)
 			sum = (sum & 0xffff) + (sum >> 16);
 		word = (uint16_t)~sum;
@@ -77,18 +78,18 @@ static void ipv6_udp_fills_the_line(void **state)
 	tunnel.flags = ABI_TUNNEL_UDP;
 	tunnel.local_port = 4500;
 	tunnel.remote_port = 10000;
-	sa_template_build(&sa, &tunnel);
-	assert_int_equal(sa.header_len, 64);
-	assert_int_equal(sa.flags, SA_UDP | SA_OUTER_V6);
-	assert_int_equal(sa.checksum, 0);
-	assert_memory_equal(sa.header, expected, 64);
+	sa_template_build(&sa, 0, &tunnel);
+	assert_int_equal(sa.outer[0].header_len, 64);
+	assert_int_equal(sa.outer[0].flags, SA_UDP | SA_OUTER_V6);
+	assert_int_equal(sa.outer[0].checksum, 0);
+	assert_memory_equal(sa.header[0], expected, 64);
 	/* Built anew for another tunnel, nothing of it is left. */
 	tunnel = make_tunnel(1, 1, "192.0.2.1", "198.51.100.7");
-	sa_template_build(&sa, &tunnel);
-	assert_int_equal(sa.header_len, 36);
-	assert_int_equal(sa.flags, 0);
+	sa_template_build(&sa, 0, &tunnel);
+	assert_int_equal(sa.outer[0].header_len, 36);
+	assert_int_equal(sa.outer[0].flags, 0);
 	for (uint32_t i = 0; i < 28; i++)
-		assert_int_equal(sa.header[i], 0);
+		assert_int_equal(sa.header[0][i], 0);
 }
 
 int main(void)

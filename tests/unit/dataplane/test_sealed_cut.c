@@ -24,8 +24,8 @@ static struct testbed *bed_with_wires(struct wire wire[2], uint32_t flags, uint1
 		wire_attach(&wire[i], i, BURST_MAX);
 		bed->worker->tx[i] = (struct worker_tx){ .dpdk_id = i };
 	}
-	bed->tables->sa[1].out.inner_mtu = inner;
-	bed->tables->sa[1].out.outer_mtu = outer;
+	bed->tables->sa[1].out.outer[0].inner_mtu = inner;
+	bed->tables->sa[1].out.outer[0].outer_mtu = outer;
 	return bed;
 }
 
@@ -278,8 +278,8 @@ static void when_it_cannot_be_cut(void **state)
 		uint32_t len = testbed_frame(frame, IP_V6, 1280, true), n;
 
 		if (!cases[i].next_hop) {
-			bed->tables->sa[1].out.adjacency = 0;
-			bed->tables->sa[1].out.inner_mtu = 0;
+			bed->tables->sa[1].out.outer[0].adjacency = 0;
+			bed->tables->sa[1].out.outer[0].inner_mtu = 0;
 		}
 		one = testbed_mbuf(bed, frame, len);
 		n = 510 - cases[i].buffers_left;

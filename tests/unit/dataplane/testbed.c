@@ -64,10 +64,12 @@ static void bed_adjacency(struct testbed *bed, uint32_t i, uint16_t port, const 
 static void bed_sa_out(struct testbed *bed, const struct aead_key *key, uint32_t flags)
 {
 	struct sa_out *sa = &bed->tables->sa[1].out;
+	struct sa_outer *outer = &sa->outer[0];
 	uint8_t *h;
 
-	sa->header_len = (uint8_t)((flags & SA_OUTER_V6 ? 40 : 20) + (flags & SA_UDP ? 8 : 0) + 16);
-	h = sa->header + 64 - sa->header_len;
+	outer->header_len =
+		(uint8_t)((flags & SA_OUTER_V6 ? 40 : 20) + (flags & SA_UDP ? 8 : 0) + 16);
+	h = sa->header[0] + SA_TEMPLATE_LEN - outer->header_len;
 	if (flags & SA_OUTER_V6) {
 		h[0] = 0x60;
 		h[6] = flags & SA_UDP ? 17 : 50;
@@ -82,7 +84,7 @@ static void bed_sa_out(struct testbed *bed, const struct aead_key *key, uint32_t
 
 		memcpy(h, ip, 20);
 		h[9] = flags & SA_UDP ? 17 : 50;
-		sa->checksum = checksum_fold(ipv4_checksum_sum(h, 20));
+		outer->checksum = checksum_fold(ipv4_checksum_sum(h, 20));
 		h += 20;
 	}
 	if (flags & SA_UDP) {
@@ -95,12 +97,11 @@ static void bed_sa_out(struct testbed *bed, const struct aead_key *key, uint32_t
 	sa->sequence_limit = 1000000;
 	sa->spi = __builtin_bswap32(0x1001);
 	store32(h, sa->spi);
-	sa->tunnel = 1;
-	sa->tenant = TENANT;
-	sa->adjacency = BED_ADJ_UNDERLAY;
-	sa->inner_mtu = 1400;
-	sa->outer_mtu = 1500;
-	sa->flags = (uint8_t)flags;
+	sa->flags = flags & SA_ESN;
+	outer->adjacency = BED_ADJ_UNDERLAY;
+	outer->inner_mtu = 1400;
+	outer->outer_mtu = 1500;
+	outer->flags = flags & (SA_UDP | SA_OUTER_V6);
 }
 
 static void bed_sa_in(struct testbed *bed, const struct aead_key *key, uint32_t flags)
