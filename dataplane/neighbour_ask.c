@@ -135,16 +135,28 @@ static void neighbour_conflict(struct neighbours *n, uint32_t attachment, const 
 		attachment, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
 }
 
-/* An answer is heard only where we asked, or know already; a change only if it says so. */
+/*
+ * An answer is heard only where we asked, or know already; a change only if it says so. One to a
+ * question by unicast may leave the address out (RFC 4861 s. 4.4), as Linux does: it confirms the one
+ * that is known (s. 7.2.5).
+ */
 static void neighbour_answered(struct neighbours *n, uint32_t attachment,
 			       const struct neighbour_message *m)
 {
 	uint32_t i = neighbour_find(n, attachment, m->family, m->target);
 	const struct neighbour *e = &n->entry[i];
+	uint8_t known[6];
 
-	if (i != 0 && m->has_mac &&
-	    (m->override || e->state == ABI_NEIGHBOUR_INCOMPLETE ||
-	     memcmp(e->mac, m->mac, sizeof(e->mac)) == 0))
+	if (i == 0)
+		return;
+	if (!m->has_mac) {
+		memcpy(known, e->mac, sizeof(known));
+		if (m->solicited && e->state != ABI_NEIGHBOUR_INCOMPLETE)
+			neighbour_learn(n, attachment, m->family, m->target, known);
+		return;
+	}
+	if (m->override || e->state == ABI_NEIGHBOUR_INCOMPLETE ||
+	    memcmp(e->mac, m->mac, sizeof(e->mac)) == 0)
 		neighbour_learn(n, attachment, m->family, m->target, m->mac);
 }
 

@@ -195,6 +195,50 @@ static void test_override(void **state)
 	house_destroy(h);
 }
 
+/* An advertisement without its option, as Linux answers to a question by unicast. */
+static struct rte_mbuf *bare_advertisement(struct house *h, const char *who, bool solicited)
+{
+	struct rte_mbuf *m = house_message(h, 1, NEIGHBOUR_REPLY, who, mac_b, "fd00::1", who);
+	struct packet *p = mbuf_packet(m);
+	uint8_t *icmp = p->l3 + 40;
+
+	p->length = 40 + 24;
+	store_be16(p->l3 + 4, 24);
+	icmp[4] = solicited ? 0x40 : 0;
+	store16(icmp + 2, 0);
+	store16(icmp + 2, (uint16_t)~checksum_fold(checksum_sum(
+				  p->l3 + 8, 32 + 24, __builtin_bswap32(24) + (58ull << 24))));
+	return m;
+}
+
+/* RFC 4861 section 7.2.5: such an answer confirms the address that is known, and can't make one up. */
+static void test_answer_without_address(void **state)
+{
+	struct house *h = house_create();
+	const struct adjacency *a;
+
+	ask(h, 1, "fd00::9", mac_a, "fd00::1");
+	a = &h->gw->tables->adjacency[route_index(house_route(h, 1, "fd00::9"))];
+	house_sent_free(h);
+	house_wait(h, 60500);
+	for (int minute = 0; minute < 3; minute++) {
+		assert_int_equal(house_sent_free(h), 1); /* the question */
+		neighbour_receive(h->gw->neighbours, bare_advertisement(h, "fd00::9", true));
+		house_wait(h, 5000);
+		assert_int_equal(house_sent_free(h), 0); /* no other */
+		assert_int_equal(a->state, ADJACENCY_COMPLETE);
+		assert_memory_equal(a->header, mac_a, 6);
+		house_wait(h, 55500);
+	}
+	/* One that wasn't asked for says nothing of whether we are heard (section 7.3.1). */
+	neighbour_receive(h->gw->neighbours, bare_advertisement(h, "fd00::9", false));
+	house_wait(h, 5500);
+	assert_int_equal(a->state, ADJACENCY_FAILED);
+	neighbour_receive(h->gw->neighbours, bare_advertisement(h, "fd00::9", true));
+	assert_int_equal(a->state, ADJACENCY_FAILED);
+	house_destroy(h);
+}
+
 /* Nobody answers: three questions, then what waits is dropped, and no more is asked for a while. */
 static void test_failure_and_hold(void **state)
 {
@@ -375,12 +419,19 @@ static int setup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_attachment_reused),   cmocka_unit_test(test_adjacency_reused),
-		cmocka_unit_test(test_learnt_on_link_only), cmocka_unit_test(test_learnt_share),
-		cmocka_unit_test(test_waiting_bounded),     cmocka_unit_test(test_override),
-		cmocka_unit_test(test_failure_and_hold),    cmocka_unit_test(test_ageing),
-		cmocka_unit_test(test_permanent),           cmocka_unit_test(test_flush),
-		cmocka_unit_test(test_gateway_references),  cmocka_unit_test(test_scan),
+		cmocka_unit_test(test_attachment_reused),
+		cmocka_unit_test(test_adjacency_reused),
+		cmocka_unit_test(test_learnt_on_link_only),
+		cmocka_unit_test(test_learnt_share),
+		cmocka_unit_test(test_waiting_bounded),
+		cmocka_unit_test(test_override),
+		cmocka_unit_test(test_answer_without_address),
+		cmocka_unit_test(test_failure_and_hold),
+		cmocka_unit_test(test_ageing),
+		cmocka_unit_test(test_permanent),
+		cmocka_unit_test(test_flush),
+		cmocka_unit_test(test_gateway_references),
+		cmocka_unit_test(test_scan),
 		cmocka_unit_test(test_vlan_frames),
 	};
 
