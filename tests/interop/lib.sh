@@ -149,12 +149,14 @@ interop_begin()
 
 # --- tunnels ----------------------------------------------------------------------------------
 #
-# A tunnel has a number N, from which its networks at the peer's side (10.1.N.0/24, fd00:b:N::/64), its
-# SPIs and the names of its keys follow. What tunnels differ in is in these, by number.
+# A tunnel has a number N, from which its SPIs, the names of its keys and its networks at the peer's side
+# (10.1.N.0/24, fd00:b:N::/64) follow. What tunnels differ in is in these, by number.
 
 # shellcheck disable=SC2034 # some are for who sources this
 declare -A TUNNEL_TENANT=() TUNNEL_OUTER=() TUNNEL_BITS=() TUNNEL_ENCAPSULATION=() TUNNEL_ESN=()
-declare -A TUNNEL_MORE=() # lines of YAML
+declare -A TUNNEL_MORE=()  # lines of YAML
+declare -A TUNNEL_SITE=()  # another N for the networks: tenants may have the same
+declare -A TUNNEL_IF_ID=() # an xfrm interface's
 TUNNELS=()
 
 # tunnel N TENANT OUTER-FAMILY BITS ENCAPSULATION [ESN]
@@ -179,13 +181,24 @@ tunnel_spi()
 	printf '0x%d%02d%03d' "$direction" "${3:-0}" "$1"
 }
 
-# tunnel_inner N 4|6: the address at the peer's side.
+# tunnel_inner N 4|6: the address at the peer's side; tunnel_network N 4|6: the network around it.
 tunnel_inner()
 {
-	case $2 in
-	4) echo "10.1.$1.2" ;;
-	6) echo "fd00:b:$1::2" ;;
-	esac
+	local site=${TUNNEL_SITE[$1]:-$1}
+
+	case $2 in 4) echo "10.1.$site.2" ;; 6) echo "fd00:b:$site::2" ;; esac
+}
+
+tunnel_network()
+{
+	local site=${TUNNEL_SITE[$1]:-$1}
+
+	case $2 in 4) echo "10.1.$site.0/24" ;; 6) echo "fd00:b:$site::/64" ;; esac
+}
+
+family_of()
+{
+	case $1 in *:*) echo 6 ;; *) echo 4 ;; esac
 }
 
 # gateway_address N, peer_address N: the outer ones.
@@ -229,7 +242,7 @@ interop_tunnel()
 		        local: "$(gateway_address "$n")"
 		        remote: "$(peer_address "$n")"
 		        encapsulation: ${TUNNEL_ENCAPSULATION[$n]}
-		        networks: [10.1.$n.0/24, "fd00:b:$n::/64"]
+		        networks: [$(tunnel_network "$n" 4), "$(tunnel_network "$n" 6)"]
 		        sas:
 		          - {direction: in, spi: $(tunnel_spi "$n" in), key-file: "$WORLD/keys/$n.in", esn: $esn, window: 1024}
 		          - {direction: out, spi: $(tunnel_spi "$n" out), key-file: "$WORLD/keys/$n.out", esn: $esn}
@@ -285,27 +298,25 @@ xfrm_sa()
 		if [[ ${TUNNEL_ENCAPSULATION[$n]} == udp ]]; then
 			line+=" encap espinudp 4500 4500 0.0.0.0"
 		fi
-		line+=${TUNNEL_XFRM[$n]:+" ${TUNNEL_XFRM[$n]}"}
+		line+=${TUNNEL_IF_ID[$n]:+" if_id ${TUNNEL_IF_ID[$n]}"}
 	fi
 	echo "$line"
 }
-declare -A TUNNEL_XFRM=() # more of an SA
 
 # xfrm_policies N: lines for ip's batch. Inside is what the tenant has, both families.
 xfrm_policies()
 {
-	local n=$1 peer gateway inner direction
+	local n=$1 peer gateway theirs ours if_id direction
 
 	peer=$(peer_address "$n") gateway=$(gateway_address "$n")
-	for inner in "10.1.$n.0/24 10.0.0.0/24" "fd00:b:$n::/64 fd00:a::/64"; do
-		for direction in out in fwd; do
-			if [[ $direction == out ]]; then
-				echo "xfrm policy add src ${inner% *} dst ${inner#* } dir out" \
-					"tmpl src $peer dst $gateway proto esp reqid $n mode tunnel"
-			else
-				echo "xfrm policy add src ${inner#* } dst ${inner% *} dir $direction" \
-					"tmpl src $gateway dst $peer proto esp reqid $n mode tunnel"
-			fi
+	if_id=${TUNNEL_IF_ID[$n]:+if_id ${TUNNEL_IF_ID[$n]}}
+	for ours in 10.0.0.0/24 fd00:a::/64; do
+		theirs=$(tunnel_network "$n" "$(family_of "$ours")")
+		echo "xfrm policy add src $theirs dst $ours dir out $if_id" \
+			"tmpl src $peer dst $gateway proto esp reqid $n mode tunnel"
+		for direction in in fwd; do
+			echo "xfrm policy add src $ours dst $theirs dir $direction $if_id" \
+				"tmpl src $gateway dst $peer proto esp reqid $n mode tunnel"
 		done
 	done
 }
@@ -318,19 +329,44 @@ $(cat)
 END"
 }
 
-# All tunnels that were named, and the sockets of those in UDP.
+# All tunnels that were named, the sockets of those in UDP, and who notes what SAs had carried that go.
 peer_start()
 {
 	local n
 
 	for n in "${TUNNELS[@]}"; do
-		echo "addr add $(tunnel_inner "$n" 4)/24 dev inner"
-		echo "addr add $(tunnel_inner "$n" 6)/64 dev inner nodad"
+		peer_network "$n"
 		xfrm_sa add "$n" in
 		xfrm_sa add "$n" out
 		xfrm_policies "$n"
 	done | peer_batch
+	vm_background monitor ip -n peer -s xfrm monitor SA
 	vm_background encap ip netns exec peer encap_socket 4500
+}
+
+# peer_network N: lines for ip's batch. What is behind the tunnel: addresses of the peer's or, where the
+# tunnel has an xfrm interface, of a VRF in which that is the way out.
+peer_network()
+{
+	local n=$1 if_id=${TUNNEL_IF_ID[$1]:-} inner=inner
+
+	if [[ -n $if_id ]]; then
+		inner=inner-$if_id
+		cat <<-END
+			link add vrf-$if_id type vrf table $((100 + if_id))
+			link set vrf-$if_id up
+			link add $inner type dummy
+			link add ipsec-$if_id type xfrm dev wan if_id $if_id
+			link set $inner master vrf-$if_id
+			link set ipsec-$if_id master vrf-$if_id
+			link set $inner up
+			link set ipsec-$if_id up
+			route add 10.0.0.0/24 dev ipsec-$if_id vrf vrf-$if_id
+			route add fd00:a::/64 dev ipsec-$if_id vrf vrf-$if_id
+		END
+	fi
+	echo "addr add $(tunnel_inner "$n" 4)/24 dev $inner"
+	echo "addr add $(tunnel_inner "$n" 6)/64 dev $inner nodad"
 }
 
 # xfrm_errors: names and numbers of /proc/net/xfrm_stat that are not 0.
@@ -347,19 +383,22 @@ xfrm_failures()
 }
 
 # xfrm_packets: what each tunnel carried, as gateway_packets says it, by the peer's count: the
-# gateway's "in" is the sum of the peer's SAs to it.
+# gateway's "in" is the sum of the peer's SAs to it, those that were deleted included.
 xfrm_packets()
 {
-	inside peer ip -s xfrm state | awk '
-		$1 == "src" { to_gateway = $4 == "192.0.2.1" || $4 == "2001:db8:a::1" }
-		$5 == "reqid" { n = $6; sub(/\(.*/, "", n) }
-		/lifetime current/ {
-			getline
-			gsub(/[^0-9 ]/, " ")
-			if (to_gateway) into[n] += $2
-			else out[n] += $2
-		}
-		END { for (n in into) print n, into[n], out[n] + 0 }' | sort -n
+	vm_script '
+		ip -n peer -s xfrm state
+		awk "/^[A-Zs]/ { gone = \$1 == \"Deleted\" } gone { sub(/^Deleted /, \"\"); print }" /run/monitor.output' |
+		awk '
+			$1 == "src" { to_gateway = $4 == "192.0.2.1" || $4 == "2001:db8:a::1" }
+			$5 == "reqid" { n = $6; sub(/\(.*/, "", n) }
+			/lifetime current/ {
+				getline
+				gsub(/[^0-9 ]/, " ")
+				if (to_gateway) into[n] += $2
+				else out[n] += $2
+			}
+			END { for (n in into) print n, into[n], out[n] + 0 }' | sort -n
 }
 
 packets_agree()

@@ -200,8 +200,18 @@ vm_background()
 
 	shift
 	vm_script "rm -f /run/$name.status
-		{ ${*@Q} >/run/$name.output; echo \$? >/run/$name.status; } </dev/null &
-		echo \$! >/run/$name.pid"
+		{
+			${*@Q} >/run/$name.output &
+			echo \$! >/run/$name.pid
+			wait \$!
+			echo \$? >/run/$name.status
+		} </dev/null &"
+}
+
+# vm_stop NAME: asks it to end.
+vm_stop()
+{
+	vm_script "kill \$(cat /run/$1.pid)"
 }
 
 # vm_wait NAME SECONDS: until it has ended; returns its exit status.

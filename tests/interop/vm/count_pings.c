@@ -2,15 +2,17 @@
 /*
  * Pings, and prints how many answers came: scripts/count-pings for a machine without Python.
  *
- *	count_pings [-i SECONDS] [-W SECONDS] [-s BYTES] [-Q TOS] [-I SOURCE] [-D] ADDRESS COUNT
+ *	count_pings [-i SECONDS] [-W SECONDS] [-s BYTES] [-Q TOS] [-I SOURCE] [-D] [-l] ADDRESS COUNT
  *
  * It waits (-W) after its last request as long as it is told; -D forbids fragments. Only answers
- * with the payload that was sent count, each once.
+ * with the payload that was sent count, each once. -l prints how many did not come instead. After SIGTERM
+ * it sends no more.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -29,13 +31,20 @@ struct pinger {
 	socklen_t to_len;
 	uint8_t request, reply; /* ICMP types */
 	uint16_t id;
-	unsigned int count, answers;
+	unsigned int count, sent, answers;
 	size_t len; /* of the whole ICMP message */
 	double interval, wait;
 	uint8_t message[ICMP_MAX];
 	uint8_t received[ICMP_MAX + 60];
 	bool answered[65536];
 };
+
+static volatile sig_atomic_t stopped;
+
+static void stop(int number)
+{
+	stopped = number;
+}
 
 static double now(void)
 {
@@ -86,7 +95,7 @@ static void answer_take(struct pinger *p)
 	if (len < 0 || (size_t)len != skip + p->len)
 		return;
 	sequence = (uint16_t)(icmp[6] << 8 | icmp[7]);
-	if (icmp[0] != p->reply || (icmp[4] << 8 | icmp[5]) != p->id || sequence >= p->count ||
+	if (icmp[0] != p->reply || (icmp[4] << 8 | icmp[5]) != p->id || sequence >= p->sent ||
 	    memcmp(icmp + ICMP_LEN, p->message + ICMP_LEN, p->len - ICMP_LEN) ||
 	    p->answered[sequence])
 		return;
@@ -94,17 +103,17 @@ static void answer_take(struct pinger *p)
 	p->answers++;
 }
 
-/* Takes answers until a time, or until all are there. */
-static void answers_take(struct pinger *p, double until)
+/* Takes answers until a time, or, once there are no more requests, until all are there. */
+static void answers_take(struct pinger *p, double until, bool last)
 {
 	struct pollfd fd = { .fd = p->fd, .events = POLLIN };
 
-	while (p->answers < p->count) {
+	while (!last || p->answers < p->sent) {
 		double left = until - now();
 
 		if (poll(&fd, 1, left > 0 ? (int)(left * 1e3) + 1 : 0) > 0)
 			answer_take(p);
-		else if (left <= 0)
+		else if (left <= 0 || (stopped && !last))
 			return;
 	}
 }
@@ -159,11 +168,11 @@ int main(int argc, char **argv)
 {
 	static struct pinger p = { .len = ICMP_LEN + 56, .interval = 0.02, .wait = 10 };
 	const char *source = NULL;
-	bool whole = false;
+	bool whole = false, lost = false;
 	int option, tos = 0, error;
 	double start;
 
-	while ((option = getopt(argc, argv, "i:W:s:Q:I:D")) >= 0) {
+	while ((option = getopt(argc, argv, "i:W:s:Q:I:Dl")) >= 0) {
 		if (option == 'i')
 			p.interval = strtod(optarg, NULL);
 		else if (option == 'W')
@@ -176,6 +185,8 @@ int main(int argc, char **argv)
 			source = optarg;
 		else if (option == 'D')
 			whole = true;
+		else if (option == 'l')
+			lost = true;
 		else
 			return 2;
 	}
@@ -187,13 +198,14 @@ int main(int argc, char **argv)
 		fprintf(stderr, "count_pings: %s: %s\n", argv[optind], strerror(-error));
 		return 1;
 	}
+	signal(SIGTERM, stop);
 	start = now();
-	for (unsigned int i = 0; i < p.count; i++) {
-		request_send(&p, (uint16_t)i);
-		if (i + 1 < p.count)
-			answers_take(&p, start + (i + 1) * p.interval);
+	while (p.sent < p.count && !stopped) {
+		request_send(&p, (uint16_t)p.sent++);
+		if (p.sent < p.count)
+			answers_take(&p, start + p.sent * p.interval, false);
 	}
-	answers_take(&p, now() + p.wait);
-	printf("%u\n", p.answers);
+	answers_take(&p, now() + p.wait, true);
+	printf("%u\n", lost ? p.sent - p.answers : p.answers);
 	return 0;
 }
