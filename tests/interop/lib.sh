@@ -21,7 +21,7 @@ source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../smoke/lib.sh"
 source "$KAIDO_ROOT/tests/interop/vm.sh"
 
 INTEROP_TENANTS=(red blue)
-INTEROP_MTU=1500 # of the attachments
+declare -A TENANT_MTU=([red]=1500 [blue]=1500) # of the attachments
 PEER_4=198.51.100.1 PEER_6=2001:db8:b::1
 
 # inside NODE COMMAND [ARG...]: in a namespace of the virtual machine.
@@ -196,6 +196,12 @@ tunnel_network()
 	case $2 in 4) echo "10.1.$site.0/24" ;; 6) echo "fd00:b:$site::/64" ;; esac
 }
 
+# tenant_address 4|6: of its host.
+tenant_address()
+{
+	case $1 in 4) echo 10.0.0.2 ;; 6) echo fd00:a::2 ;; esac
+}
+
 family_of()
 {
 	case $1 in *:*) echo 6 ;; *) echo 4 ;; esac
@@ -223,7 +229,7 @@ interop_config()
 		cat <<-END
 			  - name: $tenant
 			    attachments:
-			      - {name: office, port: lan, vlan: $vlan, mtu: $INTEROP_MTU, addresses: [10.0.0.1/24, "fd00:a::1/64"]}
+			      - {name: office, port: lan, vlan: $vlan, mtu: ${TENANT_MTU[$tenant]}, addresses: [10.0.0.1/24, "fd00:a::1/64"]}
 			    tunnels:
 		END
 		vlan=$((vlan + 1))
@@ -265,11 +271,12 @@ gateway_drops()
 	ctl gw-a --json show drops | jq -r '[.reasons[] | select(.packets > 0) | "\(.name) \(.packets)"] | join(" ")'
 }
 
-# gateway_packets: what each tunnel carried, as lines "N IN OUT".
+# gateway_packets [REFUSED]: what each tunnel carried, as lines "N IN OUT"; IN includes so many that were
+# authentic and not accepted.
 gateway_packets()
 {
-	ctl gw-a --json show tunnels |
-		jq -r '.tunnels[] | "\(.name | ltrimstr("tunnel-")) \(.counters.in_packets) \(.counters.out_packets)"' | sort -n
+	ctl gw-a --json show tunnels | jq -r --argjson refused "${1:-0}" '.tunnels[] |
+		"\(.name | ltrimstr("tunnel-")) \(.counters.in_packets + $refused) \(.counters.out_packets)"' | sort -n
 }
 
 # --- the peer's side --------------------------------------------------------------------------
@@ -401,19 +408,20 @@ xfrm_packets()
 			END { for (n in into) print n, into[n], out[n] + 0 }' | sort -n
 }
 
+# packets_agree [REFUSED]
 packets_agree()
 {
-	[[ $(xfrm_packets) == "$(gateway_packets)" ]]
+	[[ $(xfrm_packets) == "$(gateway_packets "$@")" ]]
 }
 
-# check_counters [DROPS]: nothing went wrong on either side that the test did not mean to go wrong, and
-# both have counted the same packets.
+# check_counters [DROPS [REFUSED]]: nothing went wrong on either side that the test did not mean to go
+# wrong, and both have counted the same packets.
 check_counters()
 {
 	local tenant
 
-	wait_for 20 "both sides to have counted the same" packets_agree || true
-	check "both sides counted the same packets in each tunnel" "$(xfrm_packets)" "$(gateway_packets)"
+	wait_for 10 "both sides to have counted the same" packets_agree "${2:-0}" || true
+	check "both sides counted the same packets in each tunnel" "$(gateway_packets "${2:-0}")" "$(xfrm_packets)"
 	check "the peer's kernel counted no errors" "$(xfrm_errors)" ""
 	check "the peer's SAs counted neither replays nor forgeries" "$(xfrm_failures)" 0
 	check "the gateway dropped ${1:-nothing}" "$(gateway_drops)" "${1:-}"
