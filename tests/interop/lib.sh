@@ -218,6 +218,31 @@ peer_address()
 	case ${TUNNEL_OUTER[$1]} in 4) echo "$PEER_4" ;; 6) echo "$PEER_6" ;; esac
 }
 
+# --- sizes ------------------------------------------------------------------------------------
+
+# inner_mtu N MTU: what a tunnel takes where its path takes packets of that size. Outer header, UDP, SPI
+# and sequence number, IV, ICV; then padding to 4 bytes, 2 of them the trailer's.
+inner_mtu()
+{
+	local outer=20
+
+	[[ ${TUNNEL_OUTER[$1]} == 4 ]] || outer=40
+	[[ ${TUNNEL_ENCAPSULATION[$1]} == esp ]] || outer=$((outer + 8))
+	echo $((($2 - outer - 8 - 8 - 16) / 4 * 4 - 2))
+}
+
+# ping_size MTU 4|6: bytes of a ping that makes a packet of that size.
+ping_size()
+{
+	case $2 in 4) echo $(($1 - 28)) ;; 6) echo $(($1 - 48)) ;; esac
+}
+
+# learnt_mtu NODE ADDRESS [SOURCE]: of the path, as the sender's kernel knows it.
+learnt_mtu()
+{
+	inside "$1" ip route get "$2" ${3:+from "$3"} | sed -n 's/.* mtu \([0-9]*\).*/\1/p'
+}
+
 # --- the gateway's side -----------------------------------------------------------------------
 
 interop_config()
@@ -418,13 +443,19 @@ packets_agree()
 # wrong, and both have counted the same packets.
 check_counters()
 {
-	local tenant
-
 	wait_for 10 "both sides to have counted the same" packets_agree "${2:-0}" || true
 	check "both sides counted the same packets in each tunnel" "$(gateway_packets "${2:-0}")" "$(xfrm_packets)"
+	check "the gateway dropped ${1:-nothing}" "$(gateway_drops)" "${1:-}"
+	check_errors
+}
+
+# check_errors: none of the peer's, and each packet of the gateway's accounted for.
+check_errors()
+{
+	local tenant
+
 	check "the peer's kernel counted no errors" "$(xfrm_errors)" ""
 	check "the peer's SAs counted neither replays nor forgeries" "$(xfrm_failures)" 0
-	check "the gateway dropped ${1:-nothing}" "$(gateway_drops)" "${1:-}"
 	for tenant in "${INTEROP_TENANTS[@]}"; do
 		check "$tenant: in + fragments = out + local + drops" "$(balance_of gw-a "$tenant")" 0
 	done
