@@ -82,35 +82,49 @@ static void eal_memory(struct eal_args *a, struct options *o)
 	}
 }
 
-/* The steering program lies beside this one in a build, and in the library folder when installed. */
-static const char *xdp_program(const struct options *o, char *buf, size_t size)
+/* Our XDP programs lie beside this one in a build, and in the library folder when installed. */
+static void xdp_program(const char *name, int len, char *buf, size_t size)
 {
-	ssize_t n;
+	ssize_t n = readlink("/proc/self/exe", buf, size / 2);
 	char *slash;
 
-	if (o->xdp_program != NULL)
-		return o->xdp_program;
-	n = readlink("/proc/self/exe", buf, size - 32);
 	if (n > 0) {
 		buf[n] = '\0';
 		slash = strrchr(buf, '/');
-		snprintf(slash, size - (size_t)(slash - buf), "/xdp/steer.bpf.o");
+		snprintf(slash, size - (size_t)(slash - buf), "/xdp/%.*s.bpf.o", len, name);
 		if (access(buf, R_OK) == 0)
-			return buf;
+			return;
 	}
-	return KAIDO_XDP_PROGRAM;
+	snprintf(buf, size, "%s/%.*s.bpf.o", KAIDO_XDP_FOLDER, len, name);
+}
+
+/* xdp_prog= names a file or, without a slash, one of our programs. Absent: the steering program. */
+static void eal_xdp(struct eal_args *a, const struct options *o, const struct option_port *p)
+{
+	const char *given = strstr(p->args, "xdp_prog=");
+	const char *name = given != NULL ? given + strlen("xdp_prog=") : "steer";
+	int len = (int)strcspn(name, ",");
+	char file[512];
+
+	if (memchr(name, '/', (size_t)len) != NULL) {
+		eal_arg(a, "--vdev=%s", p->args);
+		return;
+	}
+	xdp_program(name, len, file, sizeof(file));
+	if (given != NULL)
+		eal_arg(a, "--vdev=%.*s%s%s", (int)(name - p->args), p->args, file, name + len);
+	else
+		eal_arg(a, "--vdev=%s,xdp_prog=%s", p->args,
+			o->xdp_program != NULL ? o->xdp_program : file);
 }
 
 static void eal_port(struct eal_args *a, const struct options *o, const struct option_port *p)
 {
-	char buf[512];
-
 	if (strncmp(p->device, "net_", 4) != 0) {
 		eal_arg(a, "-a");
 		eal_arg(a, "%s", p->args);
-	} else if (strncmp(p->device, "net_af_xdp", 10) == 0 &&
-		   strstr(p->args, "xdp_prog=") == NULL) {
-		eal_arg(a, "--vdev=%s,xdp_prog=%s", p->args, xdp_program(o, buf, sizeof(buf)));
+	} else if (strncmp(p->device, "net_af_xdp", 10) == 0) {
+		eal_xdp(a, o, p);
 	} else {
 		eal_arg(a, "--vdev=%s", p->args);
 	}

@@ -164,7 +164,8 @@ static int process_port(struct process *p, const struct option_port *option, boo
 		return err;
 	gw->tables->port[port->index].exception = tap ? EXCEPTION_NONE : port_exception(option);
 	if (!tap && strncmp(option->device, "net_af_xdp", 10) == 0 &&
-	    steer_open(option->iface, &port->steer) != 0)
+	    steer_open(option->iface, &port->steer) != 0 &&
+	    strstr(option->args, "xdp_prog=") == NULL) /* which may be one without */
 		log_warn("port %s: the steering program's counters can't be read", name);
 	return 0;
 }

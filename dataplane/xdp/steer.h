@@ -10,6 +10,7 @@
 #define STEER_MAP_SOCKETS  "xsks_map"
 #define STEER_MAP_COUNTS   "steer_counts"
 #define STEER_PROGRAM_NAME "kaido_steer"
+#define STEER_TAKE_NAME    "kaido_take" /* that of tenants' ports: no classes, no counters */
 
 #define STEER_QUEUES 64 /* receive queues of a port that may have a socket */
 

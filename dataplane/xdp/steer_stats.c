@@ -81,7 +81,9 @@ int steer_attached(unsigned int ifindex, uint32_t *id)
 	if (ret < 0)
 		return ret;
 	close(ret);
-	return strcmp(info.name, STEER_PROGRAM_NAME) == 0 ? 0 : -EEXIST;
+	return strcmp(info.name, STEER_PROGRAM_NAME) == 0 || strcmp(info.name, STEER_TAKE_NAME) == 0
+		       ? 0
+		       : -EEXIST;
 }
 
 /* The counters' map among the maps of a program: a descriptor, or -EEXIST where there is none. */

@@ -32,8 +32,9 @@ void steer_close(struct steer *steer);
 const char *steer_class_name(enum xdp_class class);
 
 /*
- * The id of the program attached to a device, whatever the mode, and whether it is the steering
- * program. Same errors as steer_open(), except that a foreign program is -EEXIST with *id set.
+ * The id of the program attached to a device, whatever the mode, and whether it is one of ours: the
+ * steering program or that of tenants' ports, which has no counters. Same errors as steer_open(),
+ * except that a foreign program is -EEXIST with *id set.
  */
 int steer_attached(unsigned int ifindex, uint32_t *id);
 

@@ -620,6 +620,42 @@ static void leaves_a_foreign_program_alone(void **state)
 	close(fd);
 }
 
+/* A tenant's port: all there is to the socket, and nothing to the host, which is not its owner. */
+static void takes_everything(void **state)
+{
+	struct bpf_object *object = bpf_object__open_file(getenv("TAKE_OBJECT"), NULL);
+	const uint16_t types[] = { 0x0800, 0x86dd, 0x0806, 0x8100, 0x88cc };
+	unsigned int lo = if_nametoindex("lo");
+	uint32_t zero = 0, id;
+	struct fixture take;
+	struct steer *steer;
+	int fd;
+
+	assert_non_null(object);
+	assert_int_equal(bpf_object__load(object), 0);
+	take.program = bpf_program__fd(bpf_object__next_program(object, NULL));
+	take.sockets = bpf_object__find_map_fd_by_name(object, STEER_MAP_SOCKETS);
+	for (int with_socket = 0; with_socket < 2; with_socket++) {
+		fd = xsk_open(lo);
+		if (with_socket)
+			assert_int_equal(bpf_map_update_elem(take.sockets, &zero, &fd, BPF_ANY), 0);
+		for (uint32_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+			struct frame f = plain(types[i]);
+
+			put_zeros(&f, 46);
+			assert_int_equal(run(&take, &f), with_socket ? XDP_REDIRECT : XDP_DROP);
+		}
+		close(fd);
+	}
+	/* It is ours, so it is taken off where it was left behind; it has no counters. */
+	assert_int_equal(bpf_xdp_attach((int)lo, take.program, 0, NULL), 0);
+	assert_int_equal(steer_attached(lo, &id), 0);
+	assert_int_equal(steer_open("lo", &steer), -EEXIST);
+	assert_int_equal(steer_clear("lo"), 0);
+	assert_int_equal(steer_attached(lo, &id), -ENOENT);
+	bpf_object__close(object);
+}
+
 static void classes_have_names(void **state)
 {
 	for (int i = 0; i < XDP_CLASSES; i++) {
@@ -690,12 +726,14 @@ int main(void)
 		cmocka_unit_test(counters_by_device),
 		cmocka_unit_test(clears_what_was_left_behind),
 		cmocka_unit_test(leaves_a_foreign_program_alone),
+		cmocka_unit_test(takes_everything),
 		cmocka_unit_test(classes_have_names),
 	};
 	const char *why = refused();
 
-	if (!getenv("STEER_OBJECT")) {
-		fprintf(stderr, "set STEER_OBJECT to the path of steer.bpf.o\n");
+	if (!getenv("STEER_OBJECT") || !getenv("TAKE_OBJECT")) {
+		fprintf(stderr,
+			"set STEER_OBJECT to the path of steer.bpf.o, TAKE_OBJECT to take.bpf.o\n");
 		return 2;
 	}
 	if (why) {
