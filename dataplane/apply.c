@@ -18,7 +18,7 @@ static const struct apply_type types[] = {
 	[ABI_ATTACHMENT_SET] = { .size = sizeof(struct abi_attachment), .check = check_attachment, .apply = attachment_set, .undo = attachment_undo, .commit = attachment_commit, },
 	[ABI_ATTACHMENT_DELETE] = { .size = sizeof(struct abi_id), .check = check_id, .apply = attachment_delete, .undo = attachment_undo, .commit = attachment_commit, },
 	[ABI_TUNNEL_SET] = { .size = sizeof(struct abi_tunnel), .check = check_tunnel, .apply = tunnel_set, .undo = tunnel_undo, },
-	[ABI_TUNNEL_DELETE] = { .size = sizeof(struct abi_id), .check = check_id, .apply = tunnel_delete, .undo = tunnel_undo, },
+	[ABI_TUNNEL_DELETE] = { .size = sizeof(struct abi_id), .check = check_id, .apply = tunnel_delete, .undo = tunnel_undo, .commit = tunnel_commit, },
 	[ABI_SA_SET] = { .size = sizeof(struct abi_sa), .check = check_sa, .apply = sa_set, .undo = sa_undo, .settle = sa_settle, },
 	[ABI_SA_DELETE] = { .size = sizeof(struct abi_id), .check = check_id, .apply = sa_delete, .undo = sa_undo, .commit = sa_commit, .settle = sa_settle, },
 	[ABI_SA_LEASE] = { .size = sizeof(struct abi_sa_lease), .check = check_lease, .apply = sa_lease, .undo = sa_undo, },
@@ -26,6 +26,7 @@ static const struct apply_type types[] = {
 	[ABI_ROUTE_DELETE] = { .size = sizeof(struct abi_route), .check = check_route_delete, .apply = route_delete_record, .undo = route_undo, },
 	[ABI_NEIGHBOUR_SET] = { .size = sizeof(struct abi_neighbour), .check = check_neighbour, .apply = neighbour_set, .undo = neighbour_undo, },
 	[ABI_NEIGHBOUR_DELETE] = { .size = sizeof(struct abi_neighbour), .check = check_neighbour_delete, .apply = neighbour_delete, .undo = neighbour_undo, },
+	[ABI_SELECTORS_SET] = { .size = sizeof(struct abi_selectors), .check = check_selectors, .apply = selectors_set, .undo = selectors_undo, .commit = selectors_commit, },
 };
 
 static const struct apply_type *type_find(uint16_t type)
@@ -169,6 +170,7 @@ void apply_destroy(struct apply *a)
 	/* What waits there points to this structure. */
 	reclaim_wait(a->gw->tables->reclaim);
 	sa_destroy_all(a);
+	selectors_destroy_all(a);
 	arrays_destroy(a);
 	free(a->journal);
 	free(a);

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct abi_selectors;
 struct gateway;
 struct apply;
 
@@ -33,5 +34,8 @@ int apply_check(const struct apply *a, uint16_t type, const void *record, char *
 int apply_record(struct apply *a, uint16_t type, const void *record, char *text, size_t size);
 void apply_commit(struct apply *a);
 void apply_rollback(struct apply *a);
+
+/* The traffic selectors of a tunnel, as they were set. */
+void selectors_record(const struct gateway *gw, uint32_t tunnel, struct abi_selectors *record);
 
 #endif /* KAIDO_APPLY_H */

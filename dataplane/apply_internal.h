@@ -29,6 +29,7 @@
 
 struct aead_key;
 struct replay;
+struct selectors;
 
 #define KINDS (STATS_SA + 1) /* objects with an id, enum stats_kind */
 
@@ -62,6 +63,7 @@ struct undo {
 	uint8_t did;    /* enum undo_did */
 	uint64_t *rows; /* counters of the object that had this id before in this transaction */
 	union sa *slot; /* and its entry of the SA table */
+	const struct selectors *selectors; /* that its tunnel had: to put back, or to free */
 	union {
 		struct abi_tenant tenant; /* records: as they were before */
 		struct abi_tunnel tunnel;
@@ -165,8 +167,18 @@ int port_find(const struct gateway *gw, const char *name);
 int tunnel_set(struct apply *a, const void *record, struct undo *undo, struct answer *answer);
 int tunnel_delete(struct apply *a, const void *record, struct undo *undo, struct answer *answer);
 void tunnel_undo(struct apply *a, struct undo *undo);
+void tunnel_commit(struct apply *a, struct undo *undo);
 /* Lets the newest outbound SA send that isn't of the open transaction. */
 void tunnel_publish(struct apply *a, uint32_t id);
+
+/* apply_selectors.c */
+int check_selectors(const struct gateway *gw, const void *record, struct answer *answer);
+int selectors_set(struct apply *a, const void *record, struct undo *undo, struct answer *answer);
+void selectors_undo(struct apply *a, struct undo *undo);
+void selectors_commit(struct apply *a, struct undo *undo);
+/* Tunnel undo->id goes: its selectors are kept with the undo, for the two above. */
+void selectors_take(struct apply *a, struct undo *undo);
+void selectors_destroy_all(struct apply *a);
 
 /* apply_sa.c */
 int sa_set(struct apply *a, const void *record, struct undo *undo, struct answer *answer);

@@ -171,6 +171,8 @@ static void slot_fill(struct gateway *gw, const struct abi_sa *r, struct aead_ke
 	union sa *slot = &gw->tables->sa[r->id];
 	uint8_t flags = r->flags & ABI_SA_ESN ? SA_ESN : 0;
 
+	if (tunnel->record.flags & ABI_TUNNEL_SELECTORS)
+		flags |= SA_SELECTORS;
 	memset(slot, 0, sizeof(*slot));
 	if (r->direction == ABI_SA_IN) {
 		if (tunnel->record.flags & ABI_TUNNEL_UDP)

@@ -70,17 +70,22 @@ static void renewed(void *owner, uint64_t id, uint64_t unused)
 		tunnel_renew(a, (uint32_t)id);
 }
 
-/* Inbound there is one byte to change, and a packet sees either. */
-static void inbound_update(struct gateway *gw, uint32_t id)
+static void flags_store(uint8_t *flags, uint8_t mask, uint8_t value)
 {
-	bool udp = (gw->tunnel[id].record.flags & ABI_TUNNEL_UDP) != 0;
+	__atomic_store_n(flags, (uint8_t)((*flags & ~mask) | value), __ATOMIC_RELAXED);
+}
 
-	for (uint32_t sa = gw->tunnel[id].newest_in; sa != 0; sa = gw->sa[sa].next) {
-		uint8_t *flags = &gw->tables->sa[sa].in.flags;
+/* One byte of an SA, and a packet sees either. */
+static void flags_update(struct gateway *gw, uint32_t id)
+{
+	uint32_t flags = gw->tunnel[id].record.flags;
+	uint8_t selectors = flags & ABI_TUNNEL_SELECTORS ? SA_SELECTORS : 0;
+	uint8_t udp = flags & ABI_TUNNEL_UDP ? SA_UDP : 0;
 
-		__atomic_store_n(flags, (uint8_t)((*flags & ~SA_UDP) | (udp ? SA_UDP : 0)),
-				 __ATOMIC_RELAXED);
-	}
+	for (uint32_t sa = gw->tunnel[id].newest_in; sa != 0; sa = gw->sa[sa].next)
+		flags_store(&gw->tables->sa[sa].in.flags, SA_UDP | SA_SELECTORS, udp | selectors);
+	for (uint32_t sa = gw->tunnel[id].newest_out; sa != 0; sa = gw->sa[sa].next)
+		flags_store(&gw->tables->sa[sa].out.flags, SA_SELECTORS, selectors);
 }
 
 static void tunnel_switch(struct apply *a, const struct abi_tunnel *to)
@@ -94,7 +99,7 @@ static void tunnel_switch(struct apply *a, const struct abi_tunnel *to)
 		return;
 	if (!same_ends(&from, to))
 		path_mtu_forget(a->gw, to->id);
-	inbound_update(a->gw, to->id);
+	flags_update(a->gw, to->id);
 	tunnel_renew(a, to->id);
 }
 
@@ -154,6 +159,7 @@ int tunnel_delete(struct apply *a, const void *record, struct undo *undo, struct
 	undo->did = DID_REMOVE;
 	undo->tunnel = o->record;
 	tunnel_remove(a, id);
+	selectors_take(a, undo);
 	id_release(a, STATS_TUNNEL, id);
 	return 0;
 }
@@ -174,6 +180,13 @@ void tunnel_undo(struct apply *a, struct undo *undo)
 		gw->tunnel[undo->id].record = undo->tunnel;
 		gw->tenant[undo->tunnel.tenant].tunnels++;
 		gw->tables->tunnel[undo->id].tenant = undo->tunnel.tenant;
+		selectors_undo(a, undo);
 		break;
 	}
+}
+
+/* Of a deleted one. */
+void tunnel_commit(struct apply *a, struct undo *undo)
+{
+	selectors_commit(a, undo);
 }

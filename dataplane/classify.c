@@ -9,22 +9,13 @@
 
 #include "abi/message.h"
 #include "ip_header.h"
+#include "upper.h"
 #include "worker.h"
 
 #define ETHERTYPE_IPV4 0x0800
 #define ETHERTYPE_ARP  0x0806
 #define ETHERTYPE_VLAN 0x8100
 #define ETHERTYPE_IPV6 0x86dd
-
-#define PROTO_HOP_BY_HOP  0
-#define PROTO_UDP         17
-#define PROTO_ROUTING     43
-#define PROTO_FRAGMENT    44
-#define PROTO_ESP         50
-#define PROTO_ICMPV6      58
-#define PROTO_DESTINATION 60
-
-#define EXTENSIONS 6 /* as many as the steering program walks */
 
 #define UDP_HEADER_LEN 8
 #define ESP_SPI_MIN    256 /* below: reserved, and zero is IKE's marker behind UDP */
@@ -96,53 +87,9 @@ static void classify_host(struct worker *w, struct packet *p)
 	}
 }
 
-/* What stands behind the IP header, or behind IPv6 extension headers. */
-struct upper {
-	uint32_t offset; /* from the IP header */
-	uint8_t proto;
-	bool fragment; /* `proto` is what was cut up; only a first piece shows more of it */
-};
-
-/* Hop-by-hop, routing, destination options, fragment (RFC 8200 section 4); at most EXTENSIONS. */
-static void upper_ipv6_extensions(const struct packet *p, struct upper *u)
-{
-	for (uint32_t i = 0; i < EXTENSIONS; i++) {
-		const uint8_t *header = p->l3 + u->offset;
-
-		if (u->offset + 8u > p->length)
-			return;
-		if (u->proto == PROTO_FRAGMENT) {
-			u->fragment = u->fragment || (load_be16(header + 2) & 0xfff9) != 0;
-			u->offset += 8;
-		} else if (u->proto == PROTO_HOP_BY_HOP || u->proto == PROTO_ROUTING ||
-			   u->proto == PROTO_DESTINATION) {
-			u->offset += 8u + header[1] * 8u;
-		} else {
-			return;
-		}
-		u->proto = header[0];
-		if (u->fragment)
-			return;
-	}
-}
-
-static struct upper upper_find(const struct packet *p)
-{
-	struct upper u = { .offset = IPV6_HEADER_LEN, .proto = p->l3[6] };
-
-	if (p->family == IP_V4) {
-		u.offset = (p->l3[0] & 0xfu) * 4;
-		u.proto = p->l3[9];
-		u.fragment = (load_be16(p->l3 + 6) & 0x3fff) != 0;
-	} else if (unlikely(u.proto != PROTO_ESP && u.proto != PROTO_UDP)) {
-		upper_ipv6_extensions(p, &u);
-	}
-	return u;
-}
-
 static void classify_underlay(struct worker *w, struct packet *p)
 {
-	struct upper u = upper_find(p);
+	struct upper u = upper_find(p->l3, p->family, p->length);
 	const uint8_t *l4 = p->l3 + u.offset;
 
 	if (u.proto == PROTO_ESP) {

@@ -44,6 +44,7 @@
 	X(inner_header, "the decrypted packet's IP header is wrong")                            \
 	X(ecn, "congestion was marked on the way, which its sender does not understand")        \
 	X(inner_source, "the inner source address is not one that this tunnel may send")        \
+	X(selector, "no traffic selector of the tunnel names such a packet")                    \
 	X(neighbour_wait, "too many packets wait for the next hop's MAC address")               \
 	X(neighbour_failed, "the next hop does not answer ARP or neighbour discovery")          \
 	X(local_unhandled, "to one of our own addresses, but nothing here answers it")          \

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "apply.h"
 #include "drop.h"
 #include "gateway.h"
 #include "neighbour.h"
@@ -80,6 +81,21 @@ static int dump_tunnels(struct dump *d)
 		if (d->gw->tunnel[id].record.id != 0)
 			error = dump_add(d, &d->gw->tunnel[id].record);
 	return error;
+}
+
+static int dump_selectors(struct dump *d)
+{
+	struct abi_selectors *record;
+
+	for (uint32_t id = 1; id < d->gw->size.max_tunnels; id++) {
+		if (d->gw->tables->selectors[id] == NULL)
+			continue;
+		record = dump_next(d);
+		if (record == NULL)
+			return -ENOMEM;
+		selectors_record(d->gw, id, record);
+	}
+	return 0;
 }
 
 /* The records never had key and salt; the sequence number is the workers'. */
@@ -188,6 +204,7 @@ static const struct dump_kind {
 	[ABI_DUMP_NEIGHBOUR] = { sizeof(struct abi_neighbour), dump_neighbours },
 	[ABI_DUMP_PORT] = { sizeof(struct abi_port), dump_ports },
 	[ABI_DUMP_REASON] = { sizeof(struct abi_reason), dump_reasons },
+	[ABI_DUMP_SELECTORS] = { sizeof(struct abi_selectors), dump_selectors },
 };
 
 int dump_queue(const struct gateway *gw, const struct abi_dump *what, uint64_t request,

@@ -41,6 +41,7 @@ static const struct error_message error_messages[DROP_COUNT] = {
 	[DROP_no_underlay] = { { 3, 1 }, { 1, 3 } },
 	[DROP_neighbour_failed] = { { 3, 1 }, { 1, 3 } },
 	[DROP_local_unhandled] = { { 3, 1 }, { 3, 4 } }, /* port */
+	[DROP_selector] = { { 3, 1 }, { 13, 1 } },       /* prohibited; RFC 4301 section 5.1.1 */
 };
 
 /* An index into what is said by family. */
@@ -50,12 +51,14 @@ static inline uint32_t by_family(enum ip_family family)
 }
 
 /*
+ * Not about what a tunnel's other end may not send through it: that is between the two gateways.
  * Not about what has been encrypted already (a link whose MTU fell meanwhile): that is a packet of
  * the underlay, none of which may be shown to a tenant.
  */
 static bool error_wanted(const struct packet *p)
 {
 	return error_messages[p->reason].type[0] != 0 && p->tenant != 0 && p->inner_length == 0 &&
+	       (p->reason != DROP_selector || p->walk == ABI_TRACE_OUTBOUND) &&
 	       !(p->flags & PACKET_ORIGINATED);
 }
 

@@ -13,6 +13,7 @@
 #include "mss.h"
 #include "replay.h"
 #include "sad.h"
+#include "selector.h"
 #include "vrf.h"
 #include "worker.h"
 
@@ -280,7 +281,8 @@ static uint32_t inbound_mtu(const struct worker *w, const struct packet *p)
 
 /*
  * A tunnel may send what would be routed back into it: the look-up that routes is also the policy
- * (RFC 4301 section 5.2 step 4), so no address outside a tunnel's networks can come out of it.
+ * (RFC 4301 section 5.2 step 4), so no address outside a tunnel's networks can come out of it. Where
+ * it has traffic selectors they narrow that down.
  */
 static void inbound_source(struct worker *w, struct packet_list *list)
 {
@@ -290,6 +292,7 @@ static void inbound_source(struct worker *w, struct packet_list *list)
 	while (i < list->n) {
 		uint32_t id = list->p[i]->sa_id;
 		struct counters_tunnel *tunnel = &w->stats.tunnel[list->p[i]->tunnel];
+		bool selectors = list->p[i]->sa->in.flags & SA_SELECTORS;
 		uint64_t packets = 0, inner = 0, outer = 0;
 
 		for (; i < list->n && list->p[i]->sa_id == id; i++) {
@@ -298,6 +301,10 @@ static void inbound_source(struct worker *w, struct packet_list *list)
 			if (unlikely(w->query[i].value !=
 				     route_value(ROUTE_KIND_TUNNEL, p->tunnel))) {
 				packet_drop(w, p, DROP_inner_source);
+				continue;
+			}
+			if (unlikely(selectors) && !selectors_allow(w, p, SELECTOR_REMOTE)) {
+				packet_drop(w, p, DROP_selector);
 				continue;
 			}
 			if (mss_is_tcp(p->l3, p->family))

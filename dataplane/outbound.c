@@ -9,6 +9,7 @@
 
 #include "esp_encap.h"
 #include "mss.h"
+#include "selector.h"
 #include "vrf.h"
 #include "worker.h"
 
@@ -29,12 +30,14 @@ static enum drop_reason outbound_big(struct worker *w, struct packet *p, const s
 	return DROP_NONE;
 }
 
-/* Its size, by the ends that it is going to leave with; room in the buffer. */
+/* What may enter the tunnel; its size, by the ends that it is going to leave with; room in the buffer. */
 static inline enum drop_reason outbound_check(struct worker *w, struct packet *p,
 					      const struct sa_outer *o)
 {
 	enum drop_reason reason;
 
+	if (unlikely(p->sa->out.flags & SA_SELECTORS) && !selectors_allow(w, p, SELECTOR_LOCAL))
+		return DROP_selector;
 	if (unlikely(p->length > __atomic_load_n(&o->inner_mtu, __ATOMIC_RELAXED))) {
 		reason = outbound_big(w, p, o);
 		if (reason != DROP_NONE)

@@ -20,6 +20,7 @@ enum sa_flags {
 	SA_ESN = 1u << 0,
 	SA_UDP = 1u << 1,
 	SA_OUTER_V6 = 1u << 2,
+	SA_SELECTORS = 1u << 3, /* only what its tunnel's selectors name; changes while in use */
 };
 
 /*
@@ -53,7 +54,7 @@ struct sa_out {
 	uint32_t spi;        /* network byte order */
 	uint32_t generation; /* of the SAs that had this id; see event.h */
 	uint8_t active;      /* 0, 1 */
-	uint8_t flags;       /* SA_ESN */
+	uint8_t flags;       /* SA_ESN, SA_SELECTORS */
 	uint8_t pad[6];
 	/*
 	 * The outer headers ready to be copied, right-aligned, so that one fixed copy that ends at

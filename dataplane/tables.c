@@ -57,11 +57,12 @@ static int arrays_create(struct tables *t)
 	t->vrf = array_map(t->max_tenants, sizeof(*t->vrf));
 	t->attachment = array_map(t->max_attachments, sizeof(*t->attachment));
 	t->tunnel = array_map(t->max_tunnels, sizeof(*t->tunnel));
+	t->selectors = array_map(t->max_tunnels, sizeof(*t->selectors));
 	t->sa = array_map(t->max_sas, sizeof(*t->sa));
 	t->adjacency = array_map(t->max_adjacencies, sizeof(*t->adjacency));
 	t->speaker = array_map(t->max_tenants, sizeof(*t->speaker));
 	if (t->vrf == NULL || t->speaker == NULL || t->attachment == NULL || t->tunnel == NULL ||
-	    t->sa == NULL || t->adjacency == NULL)
+	    t->selectors == NULL || t->sa == NULL || t->adjacency == NULL)
 		return -ENOMEM;
 	return 0;
 }
@@ -129,6 +130,7 @@ void tables_destroy(struct tables *t)
 	array_unmap(t->speaker, t->max_tenants, sizeof(*t->speaker));
 	array_unmap(t->attachment, t->max_attachments, sizeof(*t->attachment));
 	array_unmap(t->tunnel, t->max_tunnels, sizeof(*t->tunnel));
+	array_unmap(t->selectors, t->max_tunnels, sizeof(*t->selectors));
 	array_unmap(t->sa, t->max_sas, sizeof(*t->sa));
 	array_unmap(t->adjacency, t->max_adjacencies, sizeof(*t->adjacency));
 	free(t);

@@ -23,6 +23,7 @@
 struct aead_engine;
 struct reclaim;
 struct sad;
+struct selectors;
 
 /* dataplane: ro; control: wo */
 struct attachment {
@@ -62,12 +63,13 @@ struct tables {
 	struct route_pool *routes;
 	struct sad *sad;
 	struct reclaim *reclaim;
-	struct route_table *vrf;       /* [max_tenants] by tenant id */
-	struct speaker *speaker;       /* [max_tenants] by tenant id */
-	struct attachment *attachment; /* [max_attachments] by id */
-	struct tunnel *tunnel;         /* [max_tunnels] by id */
-	union sa *sa;                  /* [max_sas] by id */
-	struct adjacency *adjacency;   /* [max_adjacencies] by index; 0 is never used */
+	struct route_table *vrf;            /* [max_tenants] by tenant id */
+	struct speaker *speaker;            /* [max_tenants] by tenant id */
+	struct attachment *attachment;      /* [max_attachments] by id */
+	struct tunnel *tunnel;              /* [max_tunnels] by id */
+	const struct selectors **selectors; /* [max_tunnels] by id; NULL: none are set (atomic) */
+	union sa *sa;                       /* [max_sas] by id */
+	struct adjacency *adjacency;        /* [max_adjacencies] by index; 0 is never used */
 	uint32_t max_tenants;
 	uint32_t max_attachments;
 	uint32_t max_tunnels;

@@ -216,8 +216,10 @@ static_assert(sizeof(struct abi_tunnel) == 88, "abi_tunnel is 88 bytes");
 /*
  * A traffic selector, RFC 4301 section 4.4.1, as IKE negotiates them (RFC 7296 section 3.13.1).
  * Local is the tenant's side, remote the peer's. Ranges hold both ends. With protocol 1 and 58 a port is ICMP
- * type * 256 + code, the local range for what the tenant sends. Ports 0 .. 65535: any, pieces of
- * fragmented packets that show no ports included; 65535 .. 0: only such pieces (OPAQUE).
+ * type * 256 + code (with 135 the mobility header's type * 256), the local range for what the tenant
+ * sends and the remote one for what the peer sends. Ports 0 .. 65535: any, pieces of fragmented
+ * packets that show no ports included; 65535 .. 0: only such pieces (OPAQUE). Others want a protocol
+ * that has ports.
  */
 struct abi_selector {
 	uint8_t family;            /* enum abi_family */

@@ -300,7 +300,9 @@ static void step_run(struct fuzz_input *in, uint32_t *commits)
 {
 	uint8_t kind = fuzz_u8(in) % 64;
 
-	if (kind < 40) { /* the 13 types three times over, and one more */
+	if (kind == 39) {
+		step_records(in, ABI_SELECTORS_SET);
+	} else if (kind < 39) { /* the other 13 types three times over */
 		step_records(in, (uint16_t)(ABI_TENANT_SET + kind % 13));
 	} else if (kind < 46) {
 		step_begin(in);

@@ -323,6 +323,9 @@ void oracle_wan_in(struct oracle *o, const uint8_t *frame, uint32_t len)
 	t = tunnel_find(o, __builtin_bswap32(load32(frame + l3 + at)), false);
 	if (t != 0 && esp_open(o, o->tunnel[t].in, o->tunnel[t].esn, frame + l3 + at, total - at,
 			       &sequence, plain)) {
+		if (o->tunnel[t].selectors &&
+		    !oracle_selects(plain, total - at - ESP_HEAD - AEAD_TAG_LEN, false))
+			return;
 		ecn_leave(plain, packet_class(frame + l3) & 3);
 		packet_expect(o, o->tunnel[t].tenant, plain, total - at - ESP_HEAD - AEAD_TAG_LEN);
 	}
@@ -379,6 +382,7 @@ static void esp_check(struct oracle *o, const uint8_t *l3, uint32_t len, uint32_
 	for (uint32_t i = 0; i < pad; i++)
 		FUZZ_CHECK(plain[inner_len + i] == i + 1);
 	FUZZ_CHECK(packet_length(plain, inner_len) == inner_len);
+	FUZZ_CHECK(!tunnel->selectors || oracle_selects(plain, inner_len, true));
 	/* RFC 6040 section 4.1, and DSCP copied. */
 	FUZZ_CHECK(packet_class(l3) == packet_class(plain));
 	packet_out(o, tunnel->tenant, plain, inner_len);

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "abi/message.h"
 #include "aead.h"
 
 #define ORACLE_PACKETS    64 /* in one input */
@@ -30,6 +31,7 @@ struct oracle_tunnel {
 	bool esn;
 	bool udp;
 	bool v6;                              /* outside */
+	bool selectors;                       /* those of oracle_selectors() */
 	uint64_t last_sent;                   /* of those that went in one piece */
 	uint64_t sent[ORACLE_SEQUENCES / 64]; /* a bit for each number */
 };
@@ -72,6 +74,10 @@ void oracle_wan_in(struct oracle *o, const uint8_t *frame, uint32_t len);
 /* A frame came out. Ends the program when it may not. */
 void oracle_lan_out(struct oracle *o, const uint8_t *frame, uint32_t len);
 void oracle_wan_out(struct oracle *o, const uint8_t *frame, uint32_t len);
+
+/* What a tunnel with `selectors` has, and whether a packet may take it: out to the peer, or in. */
+struct abi_selectors oracle_selectors(uint32_t tunnel);
+bool oracle_selects(const uint8_t *l3, uint32_t len, bool out);
 
 /*
  * Seals `len` bytes (inner packet, padding, pad length, next header) as the tunnel's peer would;

@@ -28,6 +28,7 @@
 #define POOL_MBUFS 511
 #define RING_SIZE  256
 #define TUNNELS    ORACLE_TUNNELS
+#define SELECTIVE  4 /* the tunnel that has traffic selectors */
 #define ID_IN(t)   (10 * (t) + 1)
 #define ID_OUT(t)  (10 * (t) + 2)
 
@@ -205,6 +206,7 @@ static void tunnel_create(struct soft_gateway *g, uint32_t t, uint32_t tenant, u
 				      : make_tunnel(t, tenant, "192.0.2.1", "192.0.2.2");
 	struct abi_sa in = make_sa_in(ID_IN(t), t, 0x1000 + t);
 	struct abi_sa out = make_sa_out(ID_OUT(t), t, 0x2000 + t);
+	struct abi_selectors selectors = { .tunnel = t };
 	uint32_t net = t == 5 ? 1 : t;
 	char prefix[32];
 
@@ -212,12 +214,17 @@ static void tunnel_create(struct soft_gateway *g, uint32_t t, uint32_t tenant, u
 		tunnel.flags = ABI_TUNNEL_UDP;
 		tunnel.local_port = tunnel.remote_port = 4500;
 	}
+	if (t == SELECTIVE) {
+		tunnel.flags |= ABI_TUNNEL_SELECTORS;
+		selectors = oracle_selectors(t);
+	}
 	in.flags = out.flags = esn ? ABI_SA_ESN : 0;
 	memset(in.key, (int)(0x40 + t), key_len);
 	memset(out.key, (int)(0x80 + t), key_len);
 	in.key_len = out.key_len = key_len;
 	in.window = window;
 	SET(g, TUNNEL, tunnel);
+	SET(g, SELECTORS, selectors);
 	SET(g, SA, in);
 	SET(g, SA, out);
 	g->replay[t] = g->f->gw.tables->sa[ID_IN(t)].in.replay;
@@ -234,6 +241,7 @@ static void tunnel_create(struct soft_gateway *g, uint32_t t, uint32_t tenant, u
 		.esn = esn,
 		.udp = udp,
 		.v6 = v6,
+		.selectors = t == SELECTIVE,
 	};
 }
 

@@ -68,6 +68,8 @@ static struct abi_tunnel pick_tunnel(struct fuzz_input *in)
 		r.flags = ABI_TUNNEL_UDP;
 		r.local_port = r.remote_port = 4500;
 	}
+	if (how & 8)
+		r.flags |= ABI_TUNNEL_SELECTORS;
 	return r;
 }
 
@@ -119,6 +121,39 @@ static struct abi_neighbour pick_neighbour(struct fuzz_input *in)
 	return r;
 }
 
+static void pick_range(struct fuzz_input *in, uint8_t *family, uint8_t *first, uint8_t *last)
+{
+	struct abi_address from = pick_address(in), to = pick_address(in);
+
+	*family = from.family;
+	memcpy(first, from.addr, 16);
+	memcpy(last, to.addr, 16);
+	/* Mostly a range of one, which is always right. */
+	if (from.family != to.family || memcmp(first, last, 16) > 0)
+		memcpy(last, first, 16);
+}
+
+static struct abi_selectors pick_selectors(struct fuzz_input *in)
+{
+	static const uint8_t protocol[] = { 0, 6, 17, 1, 58, 135, 47, 132 };
+	static const uint16_t port[] = { 0, 65535, 80, 0x0800 };
+	struct abi_selectors r = { .tunnel = pick_id(in), .count = fuzz_u8(in) % 20 };
+
+	for (uint32_t i = 0; i < r.count && i < ABI_SELECTORS_MAX; i++) {
+		struct abi_selector *s = &r.selector[i];
+		uint8_t how = fuzz_u8(in), ports = fuzz_u8(in);
+
+		s->protocol = protocol[how & 7];
+		pick_range(in, &s->family, s->local_first, s->local_last);
+		pick_range(in, &s->family, s->remote_first, s->remote_last);
+		s->local_port_first = how & 8 ? port[ports & 3] : 0;
+		s->local_port_last = how & 8 ? port[ports >> 2 & 3] : UINT16_MAX;
+		s->remote_port_first = how & 16 ? port[ports >> 4 & 3] : 0;
+		s->remote_port_last = how & 16 ? port[ports >> 6 & 3] : UINT16_MAX;
+	}
+	return r;
+}
+
 static void record_pick(struct fuzz_input *in, uint16_t type, uint8_t *record)
 {
 	union {
@@ -129,6 +164,7 @@ static void record_pick(struct fuzz_input *in, uint16_t type, uint8_t *record)
 		struct abi_sa_lease lease;
 		struct abi_route route;
 		struct abi_neighbour neighbour;
+		struct abi_selectors selectors;
 		struct abi_id id;
 	} r;
 
@@ -158,13 +194,16 @@ static void record_pick(struct fuzz_input *in, uint16_t type, uint8_t *record)
 	case ABI_NEIGHBOUR_DELETE:
 		r.neighbour = pick_neighbour(in);
 		break;
+	case ABI_SELECTORS_SET:
+		r.selectors = pick_selectors(in);
+		break;
 	default:
 		r.id.id = 1 + fuzz_u8(in) % 6;
 	}
 	memcpy(record, &r, apply_record_size(type));
 }
 
-static_assert(sizeof(struct abi_attachment) == RECORD_MAX, "the largest record");
+static_assert(sizeof(struct abi_selectors) == RECORD_MAX, "the largest record");
 
 void record_make(struct fuzz_input *in, uint16_t type, uint8_t record[RECORD_MAX])
 {

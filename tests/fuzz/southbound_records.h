@@ -7,7 +7,7 @@
 
 #include "fuzz.h"
 
-#define RECORD_MAX 168 /* the largest, abi_attachment */
+#define RECORD_MAX 1288 /* the largest, abi_selectors */
 
 /* Writes one record of a type that changes something. */
 void record_make(struct fuzz_input *in, uint16_t type, uint8_t record[RECORD_MAX]);

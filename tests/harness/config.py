@@ -1,7 +1,28 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Builds the records of a transaction from readable arguments."""
 
+import ipaddress
+
 from . import kaido_abi as abi
+
+PORTS_ANY, PORTS_OPAQUE = (0, 65535), (65535, 0)
+
+
+def selector(local, remote, protocol=0, local_ports=PORTS_ANY, remote_ports=PORTS_ANY):
+    """Local and remote as prefixes, or as 'first-last'; ports as (first, last)."""
+    record = abi.Selector(protocol=protocol)
+    record.local_port_first, record.local_port_last = local_ports
+    record.remote_port_first, record.remote_port_last = remote_ports
+    for side, text in (("local", local), ("remote", remote)):
+        if "-" in text:
+            first, last = (ipaddress.ip_address(end) for end in text.split("-"))
+        else:
+            network = ipaddress.ip_network(text)
+            first, last = network[0], network[-1]
+        record.family = first.version
+        abi.fill(getattr(record, f"{side}_first"), first.packed)
+        abi.fill(getattr(record, f"{side}_last"), last.packed)
+    return record
 
 
 class Config:
@@ -36,6 +57,13 @@ class Config:
             record.flags = abi.TUNNEL_UDP
             record.local_port, record.remote_port = udp
         return self.add(abi.TUNNEL_SET, record)
+
+    def selectors(self, tunnel, *selectors):
+        """All that a tunnel has from now on."""
+        record = abi.Selectors(tunnel=tunnel, count=len(selectors))
+        for i, one in enumerate(selectors):
+            record.selector[i] = one
+        return self.add(abi.SELECTORS_SET, record)
 
     def _sa(self, number, tunnel, sa, direction):
         record = abi.Sa(id=number, tunnel=tunnel, direction=direction, key_len=len(sa.key),

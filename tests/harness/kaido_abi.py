@@ -342,7 +342,7 @@ class Client:
 
     def snapshot(self):
         """All that was set, as comparable bytes by kind."""
-        kinds = ("tenant", "attachment", "tunnel", "sa", "route", "neighbour")
+        kinds = ("tenant", "attachment", "tunnel", "sa", "route", "neighbour", "selectors")
         return {kind: sorted(bytes(record) for record in self.dump(kind)) for kind in kinds}
 
     def events(self, after=0):
