@@ -182,6 +182,47 @@ static int candidate_make(struct change *change)
 	return ret;
 }
 
+/* The same SA stands in the present model: nothing is brought back by it. */
+static bool sa_is_known(const struct model *now, const char *tenant, const char *tunnel,
+			const struct sa *sa)
+{
+	const struct tenant *t = model_tenant(now, tenant);
+	const struct tunnel *u = t == NULL ? NULL : tenant_tunnel(t, tunnel);
+	const struct sa *known = u == NULL ? NULL : tunnel_sa(u, sa->direction, sa->spi);
+
+	return known != NULL && memcmp(known->digest, sa->digest, sizeof(sa->digest)) == 0;
+}
+
+/* An SA that is beyond its hard lifetime must not come back either. */
+static bool keys_have_time(struct change *change)
+{
+	const struct model *next = change->next;
+
+	for (size_t i = 0; i < next->n_tenants; i++) {
+		const struct tenant *tenant = next->tenants[i];
+
+		if (model_tenant(change->now, tenant->name) == tenant)
+			continue;
+		for (size_t k = 0; k < tenant->n_tunnels; k++) {
+			const struct tunnel *tunnel = tenant->tunnels[k];
+
+			for (size_t n = 0; n < tunnel->n_sas; n++) {
+				const struct sa *sa = &tunnel->sas[n];
+
+				if (sa_is_known(change->now, tenant->name, tunnel->name, sa) ||
+				    !life_is_over(change->daemon->store, sa))
+					continue;
+				change_fail(change, RPC_CONFLICT, NULL,
+					    "the key of SA 0x%x of tunnel '%s' of tenant '%s' is "
+					    "beyond its hard lifetime: make a new key",
+					    sa->spi, tunnel->name, tenant->name);
+				return false;
+			}
+		}
+	}
+	return true;
+}
+
 /* A key whose numbers are all used must not come back. */
 static bool keys_have_numbers(struct change *change)
 {
@@ -259,7 +300,7 @@ static void change_run(struct change *change)
 		change_reply(change, !change->dry_run && reconcile_converged(&daemon->reconcile));
 		return;
 	}
-	if (keys_have_numbers(change))
+	if (keys_have_numbers(change) && keys_have_time(change))
 		change_store(change);
 }
 

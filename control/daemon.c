@@ -83,6 +83,19 @@ static void totals_record(struct daemon *daemon)
 	daemon->totals_trouble = ret < 0;
 }
 
+static void lives_record(struct daemon *daemon)
+{
+	int ret;
+
+	/* A row of counters may be that of another SA while one is being set. */
+	if (daemon->reconcile.busy)
+		return;
+	ret = lives_save(&daemon->reconcile.lives, daemon->reconcile.map);
+	if (ret < 0 && !daemon->lives_trouble)
+		log_error("what SAs have carried can't be saved: %s", store_error(daemon->store));
+	daemon->lives_trouble = ret < 0;
+}
+
 /* -- hooks of reconcile -- */
 
 static const struct model *desired_get(void *context)
@@ -175,6 +188,7 @@ static void sample_due(evutil_socket_t fd, short what, void *context)
 
 	if (totals_update(&daemon->totals, daemon->reconcile.map, daemon->desired) == 0)
 		totals_record(daemon);
+	lives_record(daemon);
 	if (daemon->history != NULL)
 		history_take(daemon);
 }
@@ -327,6 +341,8 @@ void daemon_destroy(struct daemon *daemon)
 	    totals_update(&daemon->totals, daemon->reconcile.map, daemon->desired) == 0 &&
 	    daemon->totals.path != NULL)
 		totals_save(&daemon->totals);
+	if (daemon->store != NULL)
+		lives_record(daemon);
 	rpc_server_destroy(daemon->rpc);
 	daemon->rpc = NULL;
 	changes_close(daemon);

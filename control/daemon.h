@@ -38,6 +38,7 @@ struct daemon {
 	struct reconcile reconcile;
 	struct totals totals;
 	bool totals_trouble;          /* the last saving failed */
+	bool lives_trouble;           /* as above */
 	bool erase_owed;              /* totals and history may be of what was deleted */
 	struct history *history;      /* NULL: its folder can't be written */
 	struct graph_service *graphs; /* NULL: no graphs */

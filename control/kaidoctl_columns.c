@@ -29,6 +29,7 @@ const struct table_column show_sa_columns[] = {
 	{ "DIR", "direction", TABLE_TEXT },
 	{ "SPI", "spi", TABLE_HEX },
 	{ "BITS", "key_bits", TABLE_PLAIN },
+	{ "STATE", "state", TABLE_TEXT },
 	{ "ESN", "esn", TABLE_TEXT },
 	{ "WINDOW", "window", TABLE_PLAIN },
 	{ "SEQUENCE", "sequence", TABLE_PLAIN },

@@ -139,8 +139,10 @@ static void push_done(void *context, int error, uint32_t index, const char *text
 
 	if (error == 0) {
 		reconcile_leases_follow(reconcile, push->plan);
-		if (all)
+		if (all) {
 			leases_sweep(&reconcile->leases);
+			lives_sweep(&reconcile->lives);
+		}
 		installed_set(reconcile, push->next);
 		if (all) {
 			snprintf(line, sizeof(line), "generation %llu is in the dataplane (%zu %s)",
@@ -214,7 +216,16 @@ fail:
 
 /* -- plans -- */
 
-/* Outbound SAs whose numbers were used up were never sent: the dataplane doesn't have them. */
+static bool sa_is_there(const struct reconcile *reconcile, const struct abi_sa *sa)
+{
+	const struct lease *lease = lease_find(&reconcile->leases, sa->id);
+	const struct life *life = life_find(&reconcile->lives, sa->id);
+
+	return life != NULL && life->live &&
+	       (sa->direction == ABI_SA_IN || (lease != NULL && lease->live));
+}
+
+/* SAs whose numbers or life were used up were never sent: the dataplane doesn't have them. */
 static void spent_leave(const struct reconcile *reconcile, struct plan_set *have)
 {
 	size_t kept = 0;
@@ -222,13 +233,8 @@ static void spent_leave(const struct reconcile *reconcile, struct plan_set *have
 	for (size_t i = 0; i < have->n; i++) {
 		const struct plan_object *object = &have->objects[i];
 
-		if (object->kind == PLAN_SA && object->as.sa.direction == ABI_SA_OUT) {
-			const struct lease *lease =
-				lease_find(&reconcile->leases, object->as.sa.id);
-
-			if (lease == NULL || !lease->live)
-				continue;
-		}
+		if (object->kind == PLAN_SA && !sa_is_there(reconcile, &object->as.sa))
+			continue;
 		have->objects[kept++] = *object;
 	}
 	have->n = kept;
@@ -329,13 +335,16 @@ static void dataplane_up(void *context, const struct abi_hello_reply *hello, boo
 
 	if (reconcile->map != NULL) {
 		reconcile->hooks.final(reconcile->hooks.context, reconcile->map);
+		if (lives_save(&reconcile->lives, reconcile->map) < 0)
+			log_error("what SAs have carried can't be saved: %s",
+				  store_error(reconcile->store));
 		if (previous_gone)
 			leases_settle(&reconcile->leases, reconcile->map);
 		counters_map_close(reconcile->map);
 		reconcile->map = NULL;
 	}
 	reconcile->hello = *hello;
-	reconcile->leases.boot = hello->boot;
+	reconcile->leases.boot = reconcile->lives.boot = hello->boot;
 	reconcile->connected = true;
 	reconcile->n_held = 0;
 	snprintf(line, sizeof(line), "kaido-dataplane %s is there, at generation %llu",
@@ -356,6 +365,7 @@ static void dataplane_down(void *context, const char *why)
 	model_destroy(reconcile->installed);
 	reconcile->installed = NULL;
 	leases_lost(&reconcile->leases);
+	lives_lost(&reconcile->lives);
 	event_del(reconcile->retry);
 	snprintf(line, sizeof(line), "the dataplane is away: %s", why);
 	reconcile_event(reconcile, "lost", NULL, NULL, line);
@@ -369,6 +379,7 @@ int reconcile_open(struct reconcile *reconcile, const char *path)
 	struct timeval second = { .tv_sec = 1 };
 
 	leases_open(&reconcile->leases, reconcile->store);
+	lives_open(&reconcile->lives, reconcile->store);
 	reconcile->polled = reconcile_clock_ns();
 	reconcile->second =
 		event_new(reconcile->base, -1, EV_PERSIST, reconcile_second_passed, reconcile);
@@ -387,6 +398,7 @@ void reconcile_close(struct reconcile *reconcile)
 	if (reconcile->retry != NULL)
 		event_free(reconcile->retry);
 	leases_close(&reconcile->leases);
+	lives_close(&reconcile->lives);
 	counters_map_close(reconcile->map);
 	model_destroy(reconcile->installed);
 	plan_set_free(&reconcile->have);

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "lease.h"
+#include "life.h"
 #include "message.h"
 #include "model.h"
 #include "plan.h"
@@ -50,6 +51,7 @@ struct reconcile {
 	const struct vault *vault;
 	struct reconcile_hooks hooks;
 	struct leases leases;
+	struct lives lives;
 	struct counters_map *map;     /* NULL: none */
 	struct abi_hello_reply hello; /* of the last connect */
 	bool connected;

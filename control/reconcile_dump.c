@@ -46,15 +46,19 @@ static int plan_record(struct reconcile *reconcile, struct plan *plan)
 	return ret;
 }
 
-/* Without a lease an SA must not send. All else can be installed, and receives. */
-static void plan_without_senders(struct plan *plan)
+/* Without a lease an SA must not send. What receives can be installed, if it has not ended. */
+static void plan_without_senders(struct reconcile *reconcile, struct plan *plan)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < plan->n; i++) {
-		if (plan->steps[i].type != ABI_SA_SET ||
-		    plan->steps[i].object->as.sa.direction != ABI_SA_OUT)
-			plan->steps[kept++] = plan->steps[i];
+		struct plan_object *object = plan->steps[i].object;
+
+		if (plan->steps[i].type == ABI_SA_SET &&
+		    (object->as.sa.direction == ABI_SA_OUT ||
+		     reconcile_life_grant(reconcile, object, false) < 0))
+			continue;
+		plan->steps[kept++] = plan->steps[i];
 	}
 	plan->n = kept;
 }
@@ -71,7 +75,7 @@ static void dump_ends(struct reconcile *reconcile)
 			 "leases can't be recorded, so new outbound SAs are not installed: %s",
 			 store_error(reconcile->store));
 		reconcile_event(reconcile, "lease", NULL, NULL, line);
-		plan_without_senders(plan);
+		plan_without_senders(reconcile, plan);
 		reconcile->unsent = true;
 		reconcile_retry_in(reconcile, 5);
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Leases of what is sent, and their extension while it runs. */
+/* Leases and lives of what is sent, and the leases' extension while it runs. */
 #include "reconcile_steps.h"
 
 #include <errno.h>
@@ -16,8 +16,12 @@
 void reconcile_leases_take_back(struct reconcile *reconcile, const struct plan *plan)
 {
 	for (size_t i = 0; i < plan->n; i++) {
-		if (plan->steps[i].type == ABI_SA_SET && !plan->steps[i].object->again)
-			lease_forget(&reconcile->leases, plan->steps[i].object->as.sa.id);
+		uint32_t id = plan->steps[i].object->as.sa.id;
+
+		if (plan->steps[i].type != ABI_SA_SET || plan->steps[i].object->again)
+			continue;
+		lease_forget(&reconcile->leases, id);
+		life_forget(&reconcile->lives, id);
 	}
 }
 
@@ -26,9 +30,11 @@ void reconcile_leases_follow(struct reconcile *reconcile, const struct plan *pla
 	for (size_t i = 0; i < plan->n; i++) {
 		uint32_t id = plan->steps[i].object->as.sa.id;
 
-		if (plan->steps[i].type == ABI_SA_DELETE &&
-		    plan_set_find(&plan->want, PLAN_SA, id) == NULL)
-			lease_forget(&reconcile->leases, id);
+		if (plan->steps[i].type != ABI_SA_DELETE ||
+		    plan_set_find(&plan->want, PLAN_SA, id) != NULL)
+			continue;
+		lease_forget(&reconcile->leases, id);
+		life_forget(&reconcile->lives, id);
 	}
 }
 
@@ -61,37 +67,43 @@ static void used_up(void *context, const struct lease *lease)
 	reconcile_event(reconcile, "rekey", tenant, tunnel, line);
 }
 
-/* Leases for what is to be set; an SA without any number left is left out. */
+static int sa_grant(struct reconcile *reconcile, struct plan_object *object)
+{
+	struct lease spent = { .id = object->as.sa.id };
+	int ret = reconcile_life_grant(reconcile, object, true);
+
+	if (ret < 0)
+		return ret;
+	if (object->again)
+		lease_repeat(&reconcile->leases, &object->as.sa);
+	if (object->again || object->as.sa.direction != ABI_SA_OUT)
+		return 0;
+	ret = lease_install(&reconcile->leases, object->sa, &object->as.sa);
+	if (ret == -EDQUOT) {
+		life_forget(&reconcile->lives, object->as.sa.id);
+		used_up(reconcile, &spent);
+	}
+	return ret;
+}
+
 int reconcile_leases_grant(struct reconcile *reconcile, struct plan *plan)
 {
 	size_t kept = 0;
 	int ret;
 
 	for (size_t i = 0; i < plan->n; i++) {
-		struct plan_step *step = &plan->steps[i];
-
-		if (step->type == ABI_SA_SET && step->object->again) {
-			lease_repeat(&reconcile->leases, &step->object->as.sa);
-		} else if (step->type == ABI_SA_SET &&
-			   step->object->as.sa.direction == ABI_SA_OUT) {
-			ret = lease_install(&reconcile->leases, step->object->sa,
-					    &step->object->as.sa);
-			if (ret == -EDQUOT) {
-				struct lease spent = { .id = step->object->as.sa.id };
-
-				used_up(reconcile, &spent);
-				continue;
-			}
-			if (ret < 0)
-				return ret;
-		}
-		plan->steps[kept++] = *step;
+		ret = plan->steps[i].type == ABI_SA_SET ? sa_grant(reconcile, plan->steps[i].object)
+							: 0;
+		if (ret == -EDQUOT || ret == -ETIME)
+			continue;
+		if (ret < 0)
+			return ret;
+		plan->steps[kept++] = plan->steps[i];
 	}
 	plan->n = kept;
 	return 0;
 }
 
-/* Outbound SAs that the dataplane has and keeps: their leases go on. */
 int reconcile_leases_adopt(struct reconcile *reconcile, const struct plan *plan)
 {
 	for (size_t i = 0; i < plan->want.n; i++) {
@@ -99,13 +111,15 @@ int reconcile_leases_adopt(struct reconcile *reconcile, const struct plan *plan)
 		const struct plan_object *have;
 		int ret;
 
-		if (want->kind != PLAN_SA || want->as.sa.direction != ABI_SA_OUT ||
-		    (want->touched && !want->again))
+		if (want->kind != PLAN_SA || (want->touched && !want->again))
 			continue;
 		have = plan_set_find(&plan->have, PLAN_SA, want->as.sa.id);
 		if (have == NULL)
 			continue;
-		ret = lease_adopt(&reconcile->leases, want->sa, &have->as.sa);
+		ret = life_adopt(&reconcile->lives, want->sa, sa_lifetime(want->tunnel, want->sa),
+				 &have->as.sa);
+		if (ret == 0 && want->as.sa.direction == ABI_SA_OUT)
+			ret = lease_adopt(&reconcile->leases, want->sa, &have->as.sa);
 		if (ret < 0)
 			return ret;
 	}

@@ -18,10 +18,14 @@ int reconcile_push(struct reconcile *reconcile, struct plan *plan, const struct 
 /* reconcile_dump.c */
 void reconcile_dump(struct reconcile *reconcile);
 
+/* reconcile_life.c */
+/* What is left of an SA's life, into its record; as life_install() and life_repeat(). */
+int reconcile_life_grant(struct reconcile *reconcile, struct plan_object *object, bool writable);
+
 /* reconcile_lease.c */
-/* Leases for what is to be set; an SA without any number left is left out of the plan. */
+/* Leases and lives for what is to be set; an SA without any number or time left is left out. */
 int reconcile_leases_grant(struct reconcile *reconcile, struct plan *plan);
-/* Outbound SAs that the dataplane has and keeps: their leases go on. */
+/* SAs that the dataplane has and keeps: their lives, and outbound their leases, go on. */
 int reconcile_leases_adopt(struct reconcile *reconcile, const struct plan *plan);
 /* What the plan would have installed is not there. */
 void reconcile_leases_take_back(struct reconcile *reconcile, const struct plan *plan);

@@ -107,6 +107,27 @@ void rpc_tunnel_list(void *context, struct rpc_request *request)
 	rpc_reply(request, json_pack("{s:o}", "tunnels", list));
 }
 
+/* How far its life has come; nothing is said of an SA that was never installed. */
+static void life_render(json_t *json, const struct daemon *daemon, const struct tunnel *tunnel,
+			const struct sa *sa)
+{
+	static const char *const states[] = { "live", "soft", "hard" };
+	const struct reconcile *reconcile = &daemon->reconcile;
+	const struct lifetime *lifetime = sa_lifetime(tunnel, sa);
+	struct store_life life;
+
+	if (!lifetime_is_none(lifetime))
+		json_object_set_new(json, "lifetime", config_render_lifetime(lifetime));
+	if (life_look(&reconcile->lives, reconcile->map, sa, &life) != 1 ||
+	    life.state > ABI_SA_HARD)
+		return;
+	json_object_set_new(json, "state", json_string(states[life.state]));
+	json_object_set_new(json, "born", json_integer((json_int_t)life.born));
+	json_object_set_new(json, "used",
+			    json_pack("{s:I, s:I}", "packets", (json_int_t)life.used.packets,
+				      "bytes", (json_int_t)life.used.bytes));
+}
+
 static json_t *sa_render(const struct daemon *daemon, const struct tenant *tenant,
 			 const struct tunnel *tunnel, const struct sa *sa)
 {
@@ -129,6 +150,7 @@ static json_t *sa_render(const struct daemon *daemon, const struct tenant *tenan
 				    json_integer((json_int_t)lease_next(lease, map)));
 		json_object_set_new(json, "lease", json_integer((json_int_t)lease->limit));
 	}
+	life_render(json, daemon, tunnel, sa);
 	return json;
 }
 

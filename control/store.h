@@ -51,6 +51,25 @@ int store_lease_get(struct store *store, const uint8_t digest[VAULT_DIGEST_LEN],
 /* Never lowers it. */
 int store_lease_raise(struct store *store, const uint8_t digest[VAULT_DIGEST_LEN], uint64_t limit);
 
+struct store_use {
+	uint64_t packets;
+	uint64_t bytes;
+};
+
+/* How far the life of a key has come. */
+struct store_life {
+	int64_t born;            /* seconds since the epoch */
+	uint32_t state;          /* enum abi_sa_state, as far as known */
+	uint64_t boot;           /* of the dataplane that had it last ... */
+	struct store_use before; /* ... and what it had carried before that one had it */
+	struct store_use used;   /* in all, when it was written */
+};
+/* By the digest of key and salt, as above. 1: there, 0: not. */
+int store_life_get(struct store *store, const uint8_t digest[VAULT_DIGEST_LEN],
+		   struct store_life *life);
+int store_life_set(struct store *store, const uint8_t digest[VAULT_DIGEST_LEN],
+		   const struct store_life *life);
+
 /*
  * The way back: how tenants and underlay entries were before a change that is not final yet.
  * `deadline`: when it is taken back unless confirmed, seconds since the epoch; 0: at once, the

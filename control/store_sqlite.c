@@ -14,7 +14,8 @@
 
 #include "log.h"
 
-#define SCHEMA_VERSION 1
+/* 2: lives, and tunnels and SAs may have members that version 1 does not know. */
+#define SCHEMA_VERSION 2
 
 static const char schema[] =
 	"CREATE TABLE IF NOT EXISTS number (name TEXT PRIMARY KEY, value INTEGER NOT NULL)"
@@ -27,6 +28,10 @@ static const char schema[] =
 	"CREATE TABLE IF NOT EXISTS tunnel (tenant TEXT, name TEXT, document TEXT NOT NULL,"
 	" PRIMARY KEY (tenant, name)) WITHOUT ROWID;"
 	"CREATE TABLE IF NOT EXISTS lease (digest BLOB PRIMARY KEY, granted INTEGER NOT NULL)"
+	" WITHOUT ROWID;"
+	"CREATE TABLE IF NOT EXISTS life (digest BLOB PRIMARY KEY, born INTEGER NOT NULL,"
+	" state INTEGER NOT NULL, boot INTEGER NOT NULL, before_packets INTEGER NOT NULL,"
+	" before_bytes INTEGER NOT NULL, packets INTEGER NOT NULL, bytes INTEGER NOT NULL)"
 	" WITHOUT ROWID;"
 	/* document NULL: it was not there */
 	"CREATE TABLE IF NOT EXISTS before (kind TEXT, name TEXT, document TEXT,"
@@ -54,6 +59,9 @@ static const char *const sql[STORE_STATEMENTS] = {
 	[STORE_LEASE_GET] = "SELECT granted FROM lease WHERE digest = ?1",
 	[STORE_LEASE_RAISE] = ("INSERT INTO lease VALUES (?1, ?2) ON CONFLICT (digest) DO UPDATE"
 			       " SET granted = excluded.granted WHERE excluded.granted > granted"),
+	[STORE_LIFE_GET] = "SELECT born, state, boot, before_packets, before_bytes, packets, bytes"
+			   " FROM life WHERE digest = ?1",
+	[STORE_LIFE_SET] = "INSERT OR REPLACE INTO life VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
 	[STORE_BEFORE_SET] = "INSERT OR REPLACE INTO before VALUES (?1, ?2, ?3)",
 	[STORE_BEFORE_LIST] = "SELECT kind, name, document FROM before",
 	[STORE_BEFORE_CLEAR] = "DELETE FROM before",
@@ -264,9 +272,10 @@ static int schema_check(struct store *store)
 		ret = statements_run(store, schema);
 	if (ret == 0)
 		ret = store_get_number(store, "schema", 0, &version);
-	if (ret == 0 && version == 0)
+	/* What was added since is made above; an older kaidod must not write beside it. */
+	if (ret == 0 && version < SCHEMA_VERSION)
 		ret = store_set_number(store, "schema", SCHEMA_VERSION);
-	else if (ret == 0 && version != SCHEMA_VERSION) {
+	else if (ret == 0 && version > SCHEMA_VERSION) {
 		snprintf(
 			store->error, sizeof(store->error),
 			"%.200s has schema %llu, this kaidod knows %d: start the kaidod that wrote it",
