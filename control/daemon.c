@@ -42,29 +42,6 @@ static void signal_arrived(evutil_socket_t number, short what, void *context)
 	event_base_loopbreak(daemon->base);
 }
 
-/* -- events -- */
-
-void daemon_event(struct daemon *daemon, const char *kind, const char *text, const char *tenant,
-		  const char *tunnel)
-{
-	struct timespec now;
-	json_t *event;
-
-	log_info("%s: %s", kind, text);
-	if (daemon->rpc == NULL)
-		return;
-	clock_gettime(CLOCK_REALTIME, &now);
-	event = json_pack("{s:s, s:f, s:s, s:I}", "kind", kind, "time",
-			  (double)now.tv_sec + (double)now.tv_nsec / 1e9, "text", text,
-			  "generation", (json_int_t)daemon->desired->generation);
-	if (tenant != NULL)
-		json_object_set_new(event, "tenant", json_string(tenant));
-	if (tunnel != NULL)
-		json_object_set_new(event, "tunnel", json_string(tunnel));
-	if (event != NULL)
-		rpc_server_notify(daemon->rpc, event);
-}
-
 static void call_refused(void *context, const struct rpc_caller *caller, const char *method)
 {
 	struct daemon *daemon = context;
@@ -132,6 +109,27 @@ static void reconcile_event(void *context, const char *kind, const char *text, c
 	daemon_event(context, kind, text, tenant, tunnel);
 }
 
+static void reconcile_happened(void *context, const struct abi_event *event)
+{
+	daemon_happened(context, event);
+}
+
+static void reconcile_read(void *context, uint64_t boot, uint64_t number)
+{
+	struct daemon *daemon = context;
+
+	journal_read_to(&daemon->journal, boot, number);
+}
+
+static uint64_t reconcile_read_last(void *context, uint64_t boot)
+{
+	struct daemon *daemon = context;
+	uint64_t last = journal_read(&daemon->journal, boot);
+
+	daemon->boot_is_whole = last == 0;
+	return last;
+}
+
 static void reconcile_idle(void *context)
 {
 	changes_run(context);
@@ -193,6 +191,13 @@ static void sample_due(evutil_socket_t fd, short what, void *context)
 		history_take(daemon);
 }
 
+static void second_passed(evutil_socket_t fd, short what, void *context)
+{
+	struct daemon *daemon = context;
+
+	journal_flush(&daemon->journal);
+}
+
 /* -- opening -- */
 
 static int rpc_open(struct daemon *daemon)
@@ -217,11 +222,14 @@ static int rpc_open(struct daemon *daemon)
 static int events_open(struct daemon *daemon)
 {
 	struct timeval interval = { .tv_sec = daemon->options.sample_interval };
+	struct timeval second = { .tv_sec = 1 };
 
 	daemon->sigterm = evsignal_new(daemon->base, SIGTERM, signal_arrived, daemon);
 	daemon->sigint = evsignal_new(daemon->base, SIGINT, signal_arrived, daemon);
 	daemon->sample = event_new(daemon->base, -1, EV_PERSIST, sample_due, daemon);
+	daemon->second = event_new(daemon->base, -1, EV_PERSIST, second_passed, daemon);
 	if (daemon->sigterm == NULL || daemon->sigint == NULL || daemon->sample == NULL ||
+	    daemon->second == NULL || event_add(daemon->second, &second) < 0 ||
 	    event_add(daemon->sigterm, NULL) < 0 || event_add(daemon->sigint, NULL) < 0 ||
 	    event_add(daemon->sample, &interval) < 0)
 		return -ENOMEM;
@@ -269,6 +277,9 @@ static int state_open(struct daemon *daemon)
 	if (ret == 0)
 		ret = store_load(daemon->store, daemon->vault, &daemon->desired);
 	if (ret == 0)
+		ret = journal_open(&daemon->journal, daemon->store, daemon->options.event_days,
+				   daemon->options.event_rows);
+	if (ret == 0)
 		ret = totals_open(&daemon->totals, daemon->options.state);
 	return ret;
 }
@@ -284,6 +295,9 @@ static int reconcile_start(struct daemon *daemon)
 		.up = dataplane_arrived,
 		.final = counters_final,
 		.event = reconcile_event,
+		.happened = reconcile_happened,
+		.read = reconcile_read,
+		.read_last = reconcile_read_last,
 		.idle = reconcile_idle,
 	};
 	return reconcile_open(&daemon->reconcile, daemon->options.dataplane);
@@ -351,11 +365,17 @@ void daemon_destroy(struct daemon *daemon)
 	history_close(daemon->history);
 	if (daemon->sample != NULL)
 		event_free(daemon->sample);
+	if (daemon->second != NULL)
+		event_free(daemon->second);
 	if (daemon->sigterm != NULL)
 		event_free(daemon->sigterm);
 	if (daemon->sigint != NULL)
 		event_free(daemon->sigint);
 	totals_close(&daemon->totals);
+	if (daemon->journal.store != NULL)
+		journal_flush(&daemon->journal);
+	journal_close(&daemon->journal);
+	free(daemon->places);
 	model_destroy(daemon->desired);
 	store_close(daemon->store);
 	vault_close(daemon->vault);

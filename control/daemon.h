@@ -4,6 +4,7 @@
 #define KAIDO_CONTROL_DAEMON_H
 
 #include "change.h"
+#include "journal.h"
 #include "reconcile.h"
 #include "totals.h"
 
@@ -23,6 +24,16 @@ struct daemon_options {
 	const char *operator_group; /* NULL: none */
 	const char *auditor_group;
 	unsigned int sample_interval; /* seconds */
+	unsigned int event_days;      /* how long events are kept */
+	unsigned int event_rows;      /* and how many of a tenant */
+};
+
+/* Where the peer of a tunnel moved to last. */
+struct daemon_place {
+	uint64_t boot; /* of the dataplane that told it */
+	struct abi_address configured;
+	struct abi_address address;
+	uint16_t port;
 };
 
 struct daemon {
@@ -31,12 +42,17 @@ struct daemon {
 	struct event *sigterm;
 	struct event *sigint;
 	struct event *sample;
+	struct event *second;
 	struct vault *vault;
 	struct store *store;
 	struct model *desired;
 	struct changes changes;
 	struct reconcile reconcile;
 	struct totals totals;
+	struct journal journal;
+	bool boot_is_whole;          /* all events of this dataplane came to this kaidod */
+	struct daemon_place *places; /* by id of tunnel */
+	uint32_t n_places;
 	bool totals_trouble;          /* the last saving failed */
 	bool lives_trouble;           /* as above */
 	bool erase_owed;              /* totals and history may be of what was deleted */
@@ -51,13 +67,16 @@ int daemon_create(const struct daemon_options *options, struct daemon **daemon);
 int daemon_run(struct daemon *daemon);
 void daemon_destroy(struct daemon *daemon);
 
-/* Tells subscribers and the system log. `tenant` and `tunnel` may be NULL. */
+/* Tells subscribers, the journal and the system log. `tenant` and `tunnel` may be NULL. */
 void daemon_event(struct daemon *daemon, const char *kind, const char *text, const char *tenant,
 		  const char *tunnel);
 
+/* One that the dataplane tells of. */
+void daemon_happened(struct daemon *daemon, const struct abi_event *event);
+
 /* Does `to` lack a tenant or tunnel of `from`? */
 bool daemon_loses(const struct model *from, const struct model *to);
-/* Erases totals and history of what the desired state doesn't have, where that is owed. Not while
+/* Erases totals, history and events of what the desired state doesn't have, where that is owed. Not while
  * there is a way back to another state. */
 void daemon_erase(struct daemon *daemon);
 

@@ -9,6 +9,7 @@
 #include "daemon.h"
 #include "history.h"
 #include "log.h"
+#include "store.h"
 
 static bool desired_knows(const void *context, const char *tenant, const char *tunnel)
 {
@@ -45,7 +46,7 @@ static int history_forget(struct daemon *daemon)
 
 void daemon_erase(struct daemon *daemon)
 {
-	int swept, erased;
+	int swept, erased, kept;
 
 	if (!daemon->erase_owed)
 		return;
@@ -53,11 +54,15 @@ void daemon_erase(struct daemon *daemon)
 	if (swept > 0)
 		swept = totals_save(&daemon->totals);
 	erased = history_forget(daemon);
+	kept = journal_erase(&daemon->journal, daemon->desired);
 	if (swept < 0)
 		log_error("totals of what was deleted are still on the disk: %s", strerror(-swept));
 	if (erased < 0)
 		log_error("%s/history: history of what was deleted may still be there, remove it "
 			  "by hand: %s",
 			  daemon->options.state, strerror(-erased));
-	daemon->erase_owed = swept < 0 || erased < 0;
+	if (kept < 0)
+		log_error("events of what was deleted are still on the disk: %s",
+			  store_error(daemon->store));
+	daemon->erase_owed = swept < 0 || erased < 0 || kept < 0;
 }

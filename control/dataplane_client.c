@@ -271,3 +271,22 @@ int dataplane_trace(struct dataplane_client *client, enum abi_type type,
 	request_queue(client, request, false);
 	return 0;
 }
+
+int dataplane_events(struct dataplane_client *client, uint64_t after,
+		     void (*done)(void *context, int error, const char *text,
+				  const struct abi_event *records, uint32_t count),
+		     void *context)
+{
+	struct abi_event_read read = { .after = after };
+	struct request *request;
+
+	if (!client->ready)
+		return -ENOTCONN;
+	request = request_create(client, REQUEST_EVENTS, ABI_EVENT_READ, &read, sizeof(read));
+	if (request == NULL)
+		return -ENOMEM;
+	request->events_done = done;
+	request->context = context;
+	request_queue(client, request, false);
+	return 0;
+}

@@ -68,4 +68,10 @@ int dataplane_trace(struct dataplane_client *client, enum abi_type type,
 				 const struct abi_trace_record *records, uint32_t count),
 		    void *context);
 
+/* Those with a number above `after`, oldest first; none: there is nothing new. */
+int dataplane_events(struct dataplane_client *client, uint64_t after,
+		     void (*done)(void *context, int error, const char *text,
+				  const struct abi_event *records, uint32_t count),
+		     void *context);
+
 #endif /* KAIDO_CONTROL_DATAPLANE_CLIENT_H */

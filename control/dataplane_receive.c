@@ -28,6 +28,9 @@ void dataplane_request_end(struct dataplane_client *client, struct request *requ
 	case REQUEST_TRACE:
 		request->trace_done(request->context, error, text, NULL, 0);
 		break;
+	case REQUEST_EVENTS:
+		request->events_done(request->context, error, text, NULL, 0);
+		break;
 	case REQUEST_HELLO:
 		break;
 	}
@@ -120,6 +123,8 @@ static const size_t dump_sizes[] = {
 	[ABI_DUMP_NEIGHBOUR] = sizeof(struct abi_neighbour),
 	[ABI_DUMP_PORT] = sizeof(struct abi_port),
 	[ABI_DUMP_REASON] = sizeof(struct abi_reason),
+	[ABI_DUMP_SELECTORS] = sizeof(struct abi_selectors),
+	[ABI_DUMP_TUNNEL_STATE] = sizeof(struct abi_tunnel_state),
 };
 
 static int records_check(const struct abi_header *header, size_t record)
@@ -166,6 +171,14 @@ static int answer_take(struct dataplane_client *client, struct request *request,
 			return -EPROTO;
 		STAILQ_REMOVE(&client->sent, request, request, link);
 		request->trace_done(request->context, 0, "", body, header->count);
+		free(request);
+		return 0;
+	case ABI_EVENTS:
+		if (request->kind != REQUEST_EVENTS ||
+		    records_check(header, sizeof(struct abi_event)) < 0)
+			return -EPROTO;
+		STAILQ_REMOVE(&client->sent, request, request, link);
+		request->events_done(request->context, 0, "", body, header->count);
 		free(request);
 		return 0;
 	default:

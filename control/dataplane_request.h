@@ -15,7 +15,14 @@ struct event;
 /* Each request has four numbers: what can be answered within it must be told apart. */
 enum { NUMBER_FIRST, NUMBER_STAGED, NUMBER_COMMIT, NUMBERS };
 
-enum request_kind { REQUEST_HELLO, REQUEST_COMMIT, REQUEST_DUMP, REQUEST_COUNTERS, REQUEST_TRACE };
+enum request_kind {
+	REQUEST_HELLO,
+	REQUEST_COMMIT,
+	REQUEST_DUMP,
+	REQUEST_COUNTERS,
+	REQUEST_TRACE,
+	REQUEST_EVENTS,
+};
 
 struct request {
 	STAILQ_ENTRY(request) link;
@@ -36,6 +43,8 @@ struct request {
 			      const struct abi_counters_reply *reply);
 	void (*trace_done)(void *context, int error, const char *text,
 			   const struct abi_trace_record *records, uint32_t count);
+	void (*events_done)(void *context, int error, const char *text,
+			    const struct abi_event *records, uint32_t count);
 	void *context;
 };
 

@@ -32,6 +32,7 @@ const struct command ctl_commands[] = {
 	  "  workers      load of each worker core\n"
 	  "  counters [T[/TUNNEL]]  totals that survive rekey and restarts\n"
 	  "  drops [T]    packets dropped, by reason\n"
+	  "  events [T[/TUNNEL]] [--count N] [--since 10m|1h|7d] [--follow]  what happened\n"
 	  "  config [T]   the configuration as YAML; it may be applied again\n"
 	  "  audit [N]    the last N entries of the work log\n",
 	  command_show },
@@ -87,7 +88,8 @@ const struct command ctl_commands[] = {
 	  "The last N entries (50): who did what, and its result; or whether the log is whole.\n",
 	  command_audit },
 	{ "events", "follow what happens",
-	  "Usage: kaidoctl events [--count N]\nPrints events until Ctrl-C, or N of them.\n",
+	  "Usage: kaidoctl events [--count N]\nPrints events until Ctrl-C, or N of them. What "
+	  "happened before is in `kaidoctl show events`.\n",
 	  command_events },
 	{ "completion", "completion for a shell",
 	  "Usage: kaidoctl completion bash\n"

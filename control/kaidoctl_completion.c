@@ -12,6 +12,7 @@ static const struct {
 	const char *options; /* separated by spaces */
 } options[] = {
 	{ "apply", "--dry-run --prune --confirm-within --yes" },
+	{ "show", "--count --since --follow" },
 	{ "delete", "--yes" },
 	{ "sa", "--yes" },
 	{ "watch", "--count --interval" },

@@ -132,6 +132,7 @@ static const struct topic topics[] = {
 	{ "workers", "worker.list", "workers", show_worker_columns, "No workers.", NULL, false },
 	{ "counters", "counters.get", NULL, NULL, NULL, counters_print, true },
 	{ "drops", "drop.list", "reasons", show_drop_columns, "Nothing was dropped.", NULL, false },
+	{ "events", "event.list", NULL, NULL, NULL, NULL, true },
 	{ "config", "config.get", NULL, NULL, NULL, config_print, false },
 	{ "audit", "audit.list", "entries", show_audit_columns, "No entries.", NULL, false },
 	{ NULL, NULL, NULL, NULL, NULL, NULL, false },
@@ -232,6 +233,8 @@ int command_show(struct ctl *ctl, int argc, char **argv)
 
 	if (argc < 2)
 		return command_usage("show", "name a TOPIC", NULL);
+	if (strcmp(argv[1], "events") == 0)
+		return events_show(ctl, argc - 1, argv + 1);
 	if (argc > 3)
 		return command_usage("show", "too many words from here:", argv[3]);
 	if (strcmp(argv[1], "tenant") == 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* `watch`: rates from two readings of the totals; `events`. */
+/* `watch`: rates from two readings of the totals. */
 #include "kaidoctl.h"
 
 #include <errno.h>
@@ -11,10 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "rpc_client.h"
 #include "table.h"
-
-#define INTERRUPT_MS 200 /* between looks for Ctrl-C */
 
 struct watch {
 	const char *tenant; /* NULL: all tenants */
@@ -211,56 +208,5 @@ int command_watch(struct ctl *ctl, int argc, char **argv)
 	}
 	ctl_interrupt_release();
 	json_decref(before);
-	return rc;
-}
-
-static int event_print(const struct ctl *ctl, const json_t *event)
-{
-	char at[32], kind[32], tenant[40], text[512];
-
-	if (ctl->json) {
-		json_dumpf(event, stdout, JSON_COMPACT);
-		printf("\n");
-	} else {
-		table_value(at, sizeof(at), json_object_get(event, "time"), TABLE_TIME);
-		table_value(kind, sizeof(kind), json_object_get(event, "kind"), TABLE_TEXT);
-		table_value(tenant, sizeof(tenant), json_object_get(event, "tenant"), TABLE_TEXT);
-		table_value(text, sizeof(text), json_object_get(event, "text"), TABLE_TEXT);
-		printf("%s  %-12s  %-12s  %s\n", at, kind, tenant, text);
-	}
-	return fflush(stdout) != 0 ? CTL_FAILED : CTL_OK;
-}
-
-int command_events(struct ctl *ctl, int argc, char **argv)
-{
-	struct watch watch = { 0 };
-	struct rpc_failure failure;
-	json_t *result, *event;
-	long n = 0;
-	int rc;
-
-	rc = watch_options(&watch, argc, argv);
-	if (rc == CTL_OK && watch.tenant != NULL)
-		rc = command_usage("events", "it takes no", watch.tenant);
-	if (rc == CTL_OK)
-		rc = ctl_call(ctl, "event.subscribe", NULL, &result);
-	if (rc != CTL_OK)
-		return rc;
-	json_decref(result);
-	ctl_interrupt_hold();
-	while (rc == CTL_OK && (watch.count == 0 || n < watch.count) && ctl_wait(0)) {
-		event = rpc_client_event(ctl->client, INTERRUPT_MS, &failure);
-		if (event != NULL) {
-			rc = event_print(ctl, event);
-			n++;
-		} else if (failure.code != RPC_FAILURE_TIMEOUT) {
-			rc = ctl_failure_report(&failure);
-		}
-		json_decref(event);
-	}
-	ctl_interrupt_release();
-	/* Events would come between the answers of the commands that follow in a shell. */
-	rpc_client_close(ctl->client);
-	ctl->client = NULL;
 	return rc;
 }

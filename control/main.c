@@ -21,6 +21,8 @@ static void usage(FILE *out)
 		"  --operator-group GROUP  its members may change everything\n"
 		"  --auditor-group GROUP   its members may call what only reads\n"
 		"  --sample-interval SEC   of counters into totals and history (10)\n"
+		"  --event-days DAYS       how long events are kept (90)\n"
+		"  --event-rows N          and at most so many of each tenant (5000)\n"
 		"  --version, --help\n");
 }
 
@@ -37,6 +39,19 @@ static int interval_parse(const char *text, unsigned int *seconds)
 	return 0;
 }
 
+static int bound_parse(const char *option, const char *text, long most, unsigned int *bound)
+{
+	char *end;
+	long value = strtol(text, &end, 10);
+
+	if (*text == '\0' || *end != '\0' || value < 1 || value > most) {
+		log_error("%s takes 1 .. %ld, not '%s'", option, most, text);
+		return -1;
+	}
+	*bound = (unsigned int)value;
+	return 0;
+}
+
 /* 0: run; 1: done; -1: a mistake. */
 static int options_parse(int argc, char **argv, struct daemon_options *options)
 {
@@ -48,6 +63,8 @@ static int options_parse(int argc, char **argv, struct daemon_options *options)
 		{ "operator-group", required_argument, NULL, 'o' },
 		{ "auditor-group", required_argument, NULL, 'a' },
 		{ "sample-interval", required_argument, NULL, 'i' },
+		{ "event-days", required_argument, NULL, 'D' },
+		{ "event-rows", required_argument, NULL, 'R' },
 		{ "version", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
@@ -78,6 +95,15 @@ static int options_parse(int argc, char **argv, struct daemon_options *options)
 			if (interval_parse(optarg, &options->sample_interval) < 0)
 				return -1;
 			break;
+		case 'D':
+			if (bound_parse("--event-days", optarg, 3650, &options->event_days) < 0)
+				return -1;
+			break;
+		case 'R':
+			if (bound_parse("--event-rows", optarg, JOURNAL_ALL, &options->event_rows) <
+			    0)
+				return -1;
+			break;
 		case 'v':
 			printf("kaidod %s\n", KAIDO_VERSION);
 			return 1;
@@ -103,6 +129,8 @@ int main(int argc, char **argv)
 		.dataplane = "/run/kaido/dataplane.sock",
 		.master_key = "/etc/kaido/master.key",
 		.sample_interval = 10,
+		.event_days = JOURNAL_DAYS,
+		.event_rows = JOURNAL_ROWS,
 	};
 	struct daemon *daemon;
 	int ret = options_parse(argc, argv, &options);

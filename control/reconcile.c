@@ -346,6 +346,8 @@ static void dataplane_up(void *context, const struct abi_hello_reply *hello, boo
 	reconcile->hello = *hello;
 	reconcile->leases.boot = reconcile->lives.boot = hello->boot;
 	reconcile->connected = true;
+	reconcile->events_read = reconcile->hooks.read_last(reconcile->hooks.context, hello->boot);
+	reconcile->events_asked = reconcile->events_refused = false;
 	reconcile->n_held = 0;
 	snprintf(line, sizeof(line), "kaido-dataplane %s is there, at generation %llu",
 		 hello->version, (unsigned long long)hello->generation);

@@ -37,6 +37,11 @@ struct reconcile_hooks {
 	void (*final)(void *context, const struct counters_map *map);
 	void (*event)(void *context, const char *kind, const char *text, const char *tenant,
 		      const char *tunnel);
+	/* The dataplane tells of something; and that all up to this number were told. */
+	void (*happened)(void *context, const struct abi_event *event);
+	void (*read)(void *context, uint64_t boot, uint64_t number);
+	/* The last one of that boot that was told, 0: none. */
+	uint64_t (*read_last)(void *context, uint64_t boot);
 	/* Nothing is under way: a change may be sent. */
 	void (*idle)(void *context);
 };
@@ -59,7 +64,10 @@ struct reconcile {
 	bool again;              /* look at all anew when it is done */
 	bool unsent;             /* outbound SAs are missing: their leases can't be recorded */
 	struct model *installed; /* what the dataplane is known to have; NULL: not known */
-	uint32_t *held;          /* ids of tenants that were refused; 0: the underlay */
+	uint64_t events_read;    /* number of the last one */
+	bool events_asked;
+	bool events_refused; /* by this dataplane */
+	uint32_t *held;      /* ids of tenants that were refused; 0: the underlay */
 	size_t n_held;
 	char refusal[ABI_TEXT_LEN]; /* of the last one that was held back */
 	struct plan_set have;       /* while it is dumped */

@@ -18,6 +18,9 @@ int reconcile_push(struct reconcile *reconcile, struct plan *plan, const struct 
 /* reconcile_dump.c */
 void reconcile_dump(struct reconcile *reconcile);
 
+/* reconcile_event.c */
+void reconcile_events_ask(struct reconcile *reconcile);
+
 /* reconcile_life.c */
 /* What is left of an SA's life, into its record; as life_install() and life_repeat(). */
 int reconcile_life_grant(struct reconcile *reconcile, struct plan_object *object, bool writable);

@@ -125,15 +125,10 @@ static void system_status(void *context, struct rpc_request *request)
 	rpc_reply(request, status);
 }
 
-static void event_subscribe(void *context, struct rpc_request *request)
-{
-	rpc_request_subscribe(request);
-	rpc_reply(request, json_object());
-}
-
 const struct rpc_method rpc_methods[] = {
 	{ "system.status", RPC_ROLE_AUDITOR, system_status },
-	{ "event.subscribe", RPC_ROLE_AUDITOR, event_subscribe },
+	{ "event.list", RPC_ROLE_AUDITOR, rpc_event_list },
+	{ "event.subscribe", RPC_ROLE_AUDITOR, rpc_event_subscribe },
 	{ "config.apply", RPC_ROLE_OPERATOR, rpc_config_apply },
 	{ "config.confirm", RPC_ROLE_OPERATOR, rpc_config_confirm },
 	{ "config.get", RPC_ROLE_AUDITOR, rpc_config_get },

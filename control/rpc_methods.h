@@ -49,6 +49,9 @@ void rpc_attachment_list(void *context, struct rpc_request *request);
 void rpc_route_list(void *context, struct rpc_request *request);
 void rpc_audit_list(void *context, struct rpc_request *request);
 void rpc_audit_verify(void *context, struct rpc_request *request);
+/* rpc_events.c */
+void rpc_event_list(void *context, struct rpc_request *request);
+void rpc_event_subscribe(void *context, struct rpc_request *request);
 /* rpc_counters.c */
 void rpc_counters_get(void *context, struct rpc_request *request);
 void rpc_drop_list(void *context, struct rpc_request *request);

@@ -82,6 +82,36 @@ int store_load_before(struct store *store, struct vault *vault, const struct mod
 		      struct model **before, uint64_t *deadline);
 int store_forget_before(struct store *store);
 
+/* Something that happened. */
+struct store_event {
+	int64_t id;
+	int64_t time;       /* ns since the epoch */
+	const char *tenant; /* "": of none */
+	const char *tunnel;
+	const char *document; /* all of it, JSON */
+};
+struct store_event_filter {
+	const char *tenant; /* NULL: of all, and of none */
+	const char *tunnel; /* NULL: any */
+	int64_t since;      /* ns since the epoch */
+	int64_t after; /* not 0: those with a higher id, oldest first; 0: the last, newest first */
+	unsigned int limit;
+};
+int store_event_add(struct store *store, const struct store_event *event);
+/* Sets `id` and `document` only. */
+int store_event_list(struct store *store, const struct store_event_filter *filter,
+		     void (*each)(void *context, const struct store_event *event), void *context);
+/* Leaves the last `rows` of that tenant. */
+int store_event_trim(struct store *store, const char *tenant, unsigned int rows);
+/* Takes away some of those from before that time (ns), and all but the last `rows`. */
+int store_event_prune(struct store *store, int64_t before, unsigned int rows);
+/* Of a tenant, or of one tunnel of it. */
+int store_event_erase(struct store *store, const char *tenant, const char *tunnel);
+/* Whose events there are; nothing may be written meanwhile. */
+int store_event_owners(struct store *store,
+		       void (*each)(void *context, const char *tenant, const char *tunnel),
+		       void *context);
+
 struct audit_entry {
 	int64_t id;
 	int64_t time; /* ns since the epoch */

@@ -14,7 +14,7 @@
 
 #include "log.h"
 
-/* 2: lives, and tunnels and SAs may have members that version 1 does not know. */
+/* 2: lives and events, and tunnels and SAs may have members that version 1 does not know. */
 #define SCHEMA_VERSION 2
 
 static const char schema[] =
@@ -33,6 +33,10 @@ static const char schema[] =
 	" state INTEGER NOT NULL, boot INTEGER NOT NULL, before_packets INTEGER NOT NULL,"
 	" before_bytes INTEGER NOT NULL, packets INTEGER NOT NULL, bytes INTEGER NOT NULL)"
 	" WITHOUT ROWID;"
+	"CREATE TABLE IF NOT EXISTS event (id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" time INTEGER NOT NULL, tenant TEXT NOT NULL, tunnel TEXT NOT NULL,"
+	" document TEXT NOT NULL);"
+	"CREATE INDEX IF NOT EXISTS event_of ON event (tenant, id);"
 	/* document NULL: it was not there */
 	"CREATE TABLE IF NOT EXISTS before (kind TEXT, name TEXT, document TEXT,"
 	" PRIMARY KEY (kind, name)) WITHOUT ROWID;"
@@ -65,6 +69,28 @@ static const char *const sql[STORE_STATEMENTS] = {
 	[STORE_BEFORE_SET] = "INSERT OR REPLACE INTO before VALUES (?1, ?2, ?3)",
 	[STORE_BEFORE_LIST] = "SELECT kind, name, document FROM before",
 	[STORE_BEFORE_CLEAR] = "DELETE FROM before",
+	[STORE_EVENT_ADD] =
+		"INSERT INTO event (time, tenant, tunnel, document) VALUES (?1, ?2, ?3, ?4)",
+	[STORE_EVENT_LAST] =
+		"SELECT id, document FROM event WHERE time >= ?1 ORDER BY id DESC LIMIT ?2",
+	[STORE_EVENT_LAST_OF] =
+		"SELECT id, document FROM event WHERE tenant = ?4 AND time >= ?1 AND"
+		" (?5 IS NULL OR tunnel = ?5) ORDER BY id DESC LIMIT ?2",
+	[STORE_EVENT_AFTER] = "SELECT id, document FROM event WHERE id > ?3 AND time >= ?1"
+			      " ORDER BY id LIMIT ?2",
+	[STORE_EVENT_AFTER_OF] =
+		"SELECT id, document FROM event WHERE tenant = ?4 AND id > ?3 AND time >= ?1 AND"
+		" (?5 IS NULL OR tunnel = ?5) ORDER BY id LIMIT ?2",
+	[STORE_EVENT_TRIM] = "DELETE FROM event WHERE tenant = ?1 AND id <= (SELECT id FROM event"
+			     " WHERE tenant = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+	/* Ids grow with time: it is enough to look at the lowest. */
+	[STORE_EVENT_PRUNE_OLD] =
+		"DELETE FROM event WHERE id <= (SELECT max(id) FROM"
+		" (SELECT id, time FROM event ORDER BY id LIMIT ?2) WHERE time < ?1)",
+	[STORE_EVENT_PRUNE_MANY] = "DELETE FROM event WHERE id <="
+				   " (SELECT id FROM event ORDER BY id DESC LIMIT 1 OFFSET ?1)",
+	[STORE_EVENT_ERASE] = "DELETE FROM event WHERE tenant = ?1 AND (?2 IS NULL OR tunnel = ?2)",
+	[STORE_EVENT_OWNERS] = "SELECT DISTINCT tenant, tunnel FROM event",
 	[STORE_AUDIT_LAST] = "SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1",
 	[STORE_AUDIT_ADD] = "INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
 	[STORE_AUDIT_LIST] = "SELECT * FROM audit ORDER BY id DESC LIMIT ?1",

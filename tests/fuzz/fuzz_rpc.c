@@ -51,6 +51,8 @@ static void kaidod_start(void)
 		.dataplane = scratch.dataplane,
 		.master_key = scratch.master_key,
 		.sample_interval = 300,
+		.event_days = JOURNAL_DAYS,
+		.event_rows = JOURNAL_ROWS,
 	};
 
 	FUZZ_CHECK(daemon_create(&options, &kaidod) == 0);

@@ -12,6 +12,7 @@ import collections
 import ctypes
 import errno
 import fcntl
+import json
 import mmap
 import os
 import random
@@ -215,6 +216,34 @@ class FakeDataplane:
         self.generation = generation
         return 0, 0, ""
 
+    # -- what happens by itself: the lines of a file, JSON --
+
+    def events(self):
+        """{"kind": 1, "sa": 3, ...}: events, numbered from 1 on; {"skip": 5} leaves a gap."""
+        found, number = [], 0
+        if self.options.events and os.path.exists(self.options.events):
+            with open(self.options.events, encoding="utf-8") as file:
+                lines = [json.loads(line) for line in file]
+            for line in lines:
+                number += line.pop("skip", 0)
+                if not line:
+                    continue
+                number += 1
+                found.append(self.event(number, **line))
+        return found
+
+    def event(self, number, kind, sa=0, tunnel=0, address="", **more):
+        record = abi.Event(number=number, time=time.time_ns(), kind=kind, sa=sa, tunnel=tunnel,
+                           address=abi.address(address), **more)
+        if sa in self.tables["sa"]:
+            of = self.tables["sa"][sa]
+            record.tunnel, record.spi = of.tunnel, of.spi
+            if kind in (abi.EVENT_SA_SOFT, abi.EVENT_SA_HARD):
+                of.state = max(of.state, kind)
+        if record.tunnel in self.tables["tunnel"]:
+            record.tenant = self.tables["tunnel"][record.tunnel].tenant
+        return record
+
     # -- sending --
 
     def send_some(self):
@@ -257,6 +286,9 @@ class FakeDataplane:
         if name == "port":
             found = [abi.Port(name=port.encode(), driver=b"fake", index=i, link=1)
                      for i, port in enumerate(self.options.ports.split(","))]
+        elif name == "tunnel_state":
+            found = [abi.TunnelState(id=r.id, path_mtu=1400, inner_mtu=1346, remote=r.remote, remote_port=r.remote_port,
+                                     moves=r.id) for r in self.tables["tunnel"].values()]
         elif name == "reason":
             found = [abi.Reason(number=n, name=a, text=b) for n, a, b in REASONS]
         else:
@@ -308,6 +340,10 @@ class FakeDataplane:
             self.staged += [(kind, record.from_buffer_copy(body, i * size)) for i in range(header.count)]
             if self.options.crash == "staged":
                 os._exit(9)
+        elif kind == abi.EVENT_READ:
+            after = abi.EventRead.from_buffer_copy(body).after
+            self.answer(connection, request, abi.EVENTS,
+                        [e for e in self.events() if e.number > after][:self.options.event_most])
         elif kind in (abi.TRACE_START, abi.TRACE_STOP):
             self.reply(connection, request)
         elif kind == abi.TRACE_READ:
@@ -355,6 +391,8 @@ if __name__ == "__main__":
     parser.add_argument("socket")
     parser.add_argument("--ports", default="wan,lan")
     parser.add_argument("--log")
+    parser.add_argument("--events", help="a file of events")
+    parser.add_argument("--event-most", type=int, default=818, help="in one answer")
     parser.add_argument("--sets", help="a file for a line with each object that is set")
     parser.add_argument("--appetite", type=int, default=0, help="numbers an SA uses at a time, at most")
     parser.add_argument("--crash", choices=["staged", "commit", "committed"])
