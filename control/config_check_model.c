@@ -47,7 +47,7 @@ static void attachment_claim(struct check *check, const struct attachment *attac
 }
 
 /*
- * One key in two SAs would send two packets under one nonce (RFC 4106 section 9). In the two
+ * One key in two SAs would send two packets under one nonce (RFC 4106 section 3.1). In the two
  * directions of a tunnel it does the same, with the peer sending the other one.
  */
 static void sa_claim(struct check *check, const struct sa *sa, const struct claim_holder *holder)
