@@ -157,6 +157,7 @@ declare -A TUNNEL_TENANT=() TUNNEL_OUTER=() TUNNEL_BITS=() TUNNEL_ENCAPSULATION=
 declare -A TUNNEL_MORE=()  # lines of YAML
 declare -A TUNNEL_SITE=()  # another N for the networks: tenants may have the same
 declare -A TUNNEL_IF_ID=() # an xfrm interface's
+declare -A TUNNEL_REMOTE=() # where the gateway finds the peer, if it is behind a NAT
 TUNNELS=()
 
 # tunnel N TENANT OUTER-FAMILY BITS ENCAPSULATION [ESN]
@@ -271,7 +272,7 @@ interop_tunnel()
 	cat <<-END
 		      - name: tunnel-$n
 		        local: "$(gateway_address "$n")"
-		        remote: "$(peer_address "$n")"
+		        remote: "${TUNNEL_REMOTE[$n]:-$(peer_address "$n")}"
 		        encapsulation: ${TUNNEL_ENCAPSULATION[$n]}
 		        networks: [$(tunnel_network "$n" 4), "$(tunnel_network "$n" 6)"]
 		        sas:
