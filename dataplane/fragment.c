@@ -76,7 +76,9 @@ static uint8_t *piece_make(const struct cut *cut, struct packet *f, struct rte_m
 	f->mbuf = m;
 	f->l3 = ip;
 	f->length = (uint16_t)(head + size);
-	f->flags = (uint8_t)((p->flags & ~PACKET_CUT_SEALED) | PACKET_FRAGMENT);
+	f->flags |= PACKET_FRAGMENT;
+	if (f->flags & PACKET_CUT_SEALED)
+		f->flags ^= PACKET_CUT_SEALED | PACKET_PIECE;
 	if (from != 0)
 		f->inner_length = 0; /* what was encrypted counts once */
 	m->data_len = (uint16_t)(18 + f->length);

@@ -59,7 +59,7 @@ static bool error_wanted(const struct packet *p)
 {
 	return error_messages[p->reason].type[0] != 0 && p->tenant != 0 && p->inner_length == 0 &&
 	       (p->reason != DROP_selector || p->walk == ABI_TRACE_OUTBOUND) &&
-	       !(p->flags & PACKET_ORIGINATED);
+	       !(p->flags & (PACKET_ORIGINATED | PACKET_PIECE));
 }
 
 /* Is anything behind the header that has ports? Nothing else asks for one that isn't there. */

@@ -39,6 +39,13 @@ static struct sa_out *sa_of(uint32_t t)
 	return &gw->tables->sa[gw->tunnel[t].newest_out].out;
 }
 
+static struct sa_outer *outer_of(uint32_t t)
+{
+	struct sa_out *sa = sa_of(t);
+
+	return &sa->outer[sa->active];
+}
+
 /* From the tenant's host into its tunnel. */
 static void packet_step(struct fuzz_input *in, uint32_t t, uint8_t step)
 {
@@ -77,7 +84,8 @@ static void packet_step(struct fuzz_input *in, uint32_t t, uint8_t step)
 static uint32_t error_write(struct fuzz_input *in, uint32_t t, uint8_t *l3)
 {
 	const struct sa_out *sa = sa_of(t);
-	bool v6 = (sa->flags & SA_OUTER_V6) != 0;
+	const struct sa_outer *outer = outer_of(t);
+	bool v6 = (outer->flags & SA_OUTER_V6) != 0;
 	uint32_t head = v6 ? IPV6_HEADER_LEN : IPV4_HEADER_MIN, len;
 	uint8_t *icmp = l3 + head, *quote = icmp + 8;
 	uint16_t mtu = fuzz_u16(in);
@@ -89,9 +97,10 @@ static uint32_t error_write(struct fuzz_input *in, uint32_t t, uint8_t *l3)
 	icmp[0] = v6 ? 2 : 3;
 	icmp[1] = v6 ? 0 : 4;
 	store_be16(icmp + 6, mtu);
-	memcpy(quote, sa->header + sizeof(sa->header) - sa->header_len, sa->header_len);
+	memcpy(quote, sa->header[sa->active] + SA_TEMPLATE_LEN - outer->header_len,
+	       outer->header_len);
 	store_be16(quote + (v6 ? 4 : 2), (uint16_t)(SIZE_QUOTED - (v6 ? head : 0)));
-	store32(quote + sa->header_len - 12, __builtin_bswap32(sequence));
+	store32(quote + outer->header_len - 12, __builtin_bswap32(sequence));
 	if (v6) {
 		memcpy(l3 + 8, "\x20\x01\x0d\xb8", 4);
 		l3[23] = 2;
@@ -101,7 +110,7 @@ static uint32_t error_write(struct fuzz_input *in, uint32_t t, uint8_t *l3)
 		memcpy(l3 + 16, quote + 12, 4);
 	}
 	/* From the quoted header's first byte to something behind the sequence number. */
-	len = head + 8 + fuzz_u8(in) % (sa->header_len + 32u);
+	len = head + 8 + fuzz_u8(in) % (outer->header_len + 32u);
 	return len;
 }
 
@@ -134,12 +143,12 @@ static void error_step(struct fuzz_input *in, uint32_t t, uint8_t step)
 static void paths_check(const uint16_t before[ORACLE_TUNNELS])
 {
 	for (uint32_t t = 1; t < ORACLE_TUNNELS; t++) {
-		const struct sa_out *sa = sa_of(t);
-		uint32_t least = sa->flags & SA_OUTER_V6 ? 1280 : 576;
-		uint32_t mtu = sa->outer_mtu;
+		const struct sa_outer *outer = outer_of(t);
+		uint32_t least = outer->flags & SA_OUTER_V6 ? 1280 : 576;
+		uint32_t mtu = outer->outer_mtu;
 
 		FUZZ_CHECK(mtu <= before[t] && mtu >= least);
-		FUZZ_CHECK(sa->inner_mtu == ((mtu - sa->header_len - 16u) & ~3u) - 2);
+		FUZZ_CHECK(outer->inner_mtu == ((mtu - outer->header_len - 16u) & ~3u) - 2);
 	}
 }
 
@@ -156,7 +165,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (step & STEP_LATER)
 			path_mtu_tick(&gateway->f->gw, gateway->path_now += LATER_MS);
 		for (uint32_t i = 1; i < ORACLE_TUNNELS; i++)
-			before[i] = sa_of(i)->outer_mtu;
+			before[i] = outer_of(i)->outer_mtu;
 		if (step & STEP_ERROR)
 			error_step(&in, t, step);
 		else

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <rte_mbuf.h>
+#include <rte_ring.h>
 
 #include "ip_header.h"
 #include "testbed.h"
@@ -296,6 +297,43 @@ static void when_it_cannot_be_cut(void **state)
 	}
 }
 
+/* Pieces wait for a next hop that never answers: the tenant is shown none of them. */
+static void no_error_about_pieces(void **state)
+{
+	struct wire wire[2];
+	struct testbed *bed = bed_with_wires(wire, SA_OUTER_V6, 1200, 1280);
+	uint8_t frame[2048];
+	uint32_t n = 0, old;
+	void *m;
+
+	bed->worker->tsc_hz = 1000; /* tokens without end */
+	bed->worker->inbox = rte_ring_create("inbox", 64, 0, 0);
+	assert_non_null(bed->worker->inbox);
+	memcpy(bed->tables->attachment[1].ipv6, "\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01", 16);
+	/* There is a way for an error to who sent the pieces. */
+	assert_int_equal(route_set(bed->tables->routes, &bed->tables->vrf[1], IP_V6,
+				   (struct ip_addr){ 0, 0 }, 0,
+				   route_value(ROUTE_KIND_ADJACENCY, BED_ADJ_TENANT), &old),
+			 0);
+	bed->tables->adjacency[BED_ADJ_UNDERLAY].state = ADJACENCY_INCOMPLETE;
+	send(bed, frame, testbed_frame(frame, IP_V6, 1280, true));
+	while (rte_ring_dequeue(bed->to_main, &m) == 0) {
+		struct packet *p = mbuf_packet(m);
+
+		p->route = HANDOFF_UNREACHABLE;
+		p->generation = handoff_generation(bed->tables, p);
+		assert_int_equal(rte_ring_enqueue(bed->worker->inbox, m), 0);
+		n++;
+	}
+	assert_int_equal(n, 2);
+	assert_int_equal(worker_inbox(bed->worker), 2);
+	assert_int_equal(testbed_drops(bed, 1, DROP_neighbour_failed), 2);
+	assert_int_equal(wire[BED_PORT_TENANT].n, 0);
+	testbed_conserved(bed, 1, 0);
+	rte_ring_free(bed->worker->inbox);
+	testbed_destroy(bed);
+}
+
 static int setup(void **state)
 {
 	testbed_eal();
@@ -309,6 +347,7 @@ int main(void)
 		cmocka_unit_test(ipv4_below_its_least_mtu),
 		cmocka_unit_test(the_errors_say_no_less),
 		cmocka_unit_test(when_it_cannot_be_cut),
+		cmocka_unit_test(no_error_about_pieces),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
