@@ -126,8 +126,8 @@ int tunnel_set(struct apply *a, const void *record, struct undo *undo, struct an
 	undo->did = DID_ADD;
 	if (id_take(a, STATS_TUNNEL, r->id, undo) != 0)
 		return refuse(answer, -ENOMEM, "no memory for tunnel %u", r->id);
+	path_mtu_forget(gw, r->id); /* of who had the id before */
 	o->record = *r;
-	path_mtu_forget(gw, r->id);
 	tenant->tunnels++;
 	gw->tables->tunnel[r->id].tenant = r->tenant;
 	return 0;

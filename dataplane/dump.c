@@ -192,6 +192,34 @@ static int dump_reasons(struct dump *d)
 	return 0;
 }
 
+/* Of the SA that was set last. */
+static uint16_t tunnel_inner_mtu(const struct gateway *gw, const struct object_tunnel *tunnel)
+{
+	const struct sa_out *sa = &gw->tables->sa[tunnel->newest_out].out;
+
+	return tunnel->newest_out != 0 ? sa_inner_mtu(sa, sa_active(sa)) : 0;
+}
+
+static int dump_tunnel_states(struct dump *d)
+{
+	for (uint32_t id = 1; id < d->gw->size.max_tunnels; id++) {
+		const struct object_tunnel *tunnel = &d->gw->tunnel[id];
+		struct abi_tunnel_state *record;
+
+		if (tunnel->record.id == 0)
+			continue;
+		record = dump_next(d);
+		if (record == NULL)
+			return -ENOMEM;
+		record->id = id;
+		record->path_mtu = tunnel->path.mtu;
+		record->inner_mtu = tunnel_inner_mtu(d->gw, tunnel);
+		record->remote = tunnel->record.remote;
+		record->remote_port = tunnel->record.remote_port;
+	}
+	return 0;
+}
+
 static const struct dump_kind {
 	size_t size;
 	int (*write)(struct dump *d);
@@ -205,6 +233,7 @@ static const struct dump_kind {
 	[ABI_DUMP_PORT] = { sizeof(struct abi_port), dump_ports },
 	[ABI_DUMP_REASON] = { sizeof(struct abi_reason), dump_reasons },
 	[ABI_DUMP_SELECTORS] = { sizeof(struct abi_selectors), dump_selectors },
+	[ABI_DUMP_TUNNEL_STATE] = { sizeof(struct abi_tunnel_state), dump_tunnel_states },
 };
 
 int dump_queue(const struct gateway *gw, const struct abi_dump *what, uint64_t request,

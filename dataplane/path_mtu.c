@@ -8,6 +8,7 @@
 #include <rte_common.h>
 
 #include "abi/message.h"
+#include "event.h"
 #include "gateway.h"
 #include "ip_header.h"
 #include "log.h"
@@ -192,6 +193,15 @@ static void tunnel_resolve(struct gateway *gw, uint32_t tunnel)
 		underlay_resolve_sa(gw, sa);
 }
 
+/* 0: what was learnt is forgotten. */
+static void path_event(struct gateway *gw, uint32_t tunnel, uint32_t mtu)
+{
+	struct abi_event event = event_of_tunnel(gw, tunnel, ABI_EVENT_PATH_MTU);
+
+	event.value = mtu;
+	event_raise(gw->events, &event);
+}
+
 static enum path_mtu_verdict path_learn(struct gateway *gw, const struct path_mtu_quote *q,
 					uint32_t sa)
 {
@@ -213,6 +223,7 @@ static enum path_mtu_verdict path_learn(struct gateway *gw, const struct path_mt
 	path->until = pm->now + AGE_MS;
 	pm->due = RTE_MIN(pm->due, path->until);
 	tunnel_resolve(gw, id);
+	path_event(gw, id, mtu);
 	log_info("tunnel %u: a router says that the path takes %u bytes, not %u; inner packets "
 		 "of %u fit%s",
 		 id, mtu, now_mtu, out->outer[out->active].inner_mtu,
@@ -274,7 +285,11 @@ enum path_mtu_verdict path_mtu_packet(struct gateway *gw, const uint8_t *l3, uin
 
 void path_mtu_forget(struct gateway *gw, uint32_t tunnel)
 {
+	bool known = gw->tunnel[tunnel].record.id != 0 && gw->tunnel[tunnel].path.mtu != 0;
+
 	gw->tunnel[tunnel].path = (struct tunnel_path){ 0 };
+	if (known)
+		path_event(gw, tunnel, 0);
 }
 
 static void paths_age(struct gateway *gw)
@@ -285,7 +300,7 @@ static void paths_age(struct gateway *gw)
 	for (uint32_t id = 1; id < gw->size.max_tunnels; id++) {
 		struct tunnel_path *path = &gw->tunnel[id].path;
 
-		if (path->mtu == 0)
+		if (path->mtu == 0 || gw->tunnel[id].record.id == 0)
 			continue;
 		if (path->until > pm->now) {
 			pm->due = RTE_MIN(pm->due, path->until);
@@ -295,6 +310,7 @@ static void paths_age(struct gateway *gw)
 			 path->mtu);
 		path->mtu = 0;
 		tunnel_resolve(gw, id);
+		path_event(gw, id, 0);
 	}
 }
 

@@ -10,8 +10,11 @@
 #include <cmocka.h>
 
 #include "apply.h"
+#include "dump.h"
+#include "event.h"
 #include "gateway_fixture.h"
 #include "ip_header.h"
+#include "out_queue.h"
 #include "path_mtu.h"
 #include "random.h"
 #include "reclaim.h"
@@ -615,10 +618,79 @@ static void other_ends_forget_it(void **state)
 		set(&w, ABI_SA_DELETE, &sas[i]);
 	set(&w, ABI_TUNNEL_DELETE, &id);
 	settle(&w);
+	path_mtu_tick(w.gw, 1600000);
 	SET(&w, TUNNEL, tunnel_record(T_OTHER));
 	SET(&w, SA, make_sa_out(10 * T_OTHER + 2, T_OTHER, 0x2001));
 	settle(&w);
 	expect_mtu(&w, T_OTHER, 1500);
+	world_destroy(&w);
+}
+
+/* The newest event; its number says how many there were. */
+static struct abi_event last_event(struct world *w)
+{
+	struct abi_event events[64];
+	uint32_t n = event_read(w->gw->events, 0, events, 64);
+
+	assert_true(n > 0 && n < 64);
+	return events[n - 1];
+}
+
+static void expect_event(struct world *w, uint64_t number, uint32_t tunnel, uint64_t mtu)
+{
+	struct abi_event event = last_event(w);
+
+	assert_int_equal(event.number, number);
+	assert_int_equal(event.kind, ABI_EVENT_PATH_MTU);
+	assert_int_equal(event.tenant, 1);
+	assert_int_equal(event.tunnel, tunnel);
+	assert_int_equal(event.value, mtu);
+}
+
+static struct abi_tunnel_state state_of(struct world *w, uint32_t t)
+{
+	struct abi_dump what = { .kind = ABI_DUMP_TUNNEL_STATE, .tenant = UINT32_MAX };
+	struct abi_tunnel_state state = { 0 };
+	struct out_queue q = { 0 };
+
+	assert_int_equal(dump_queue(w->gw, &what, 0, &q), 0);
+	assert_int_equal(q.first->header.count, T_OTHER);
+	memcpy(&state, (struct abi_tunnel_state *)out_message_records(q.first) + t - 1,
+	       sizeof(state));
+	out_queue_clear(&q);
+	assert_int_equal(state.id, t);
+	return state;
+}
+
+/* What is learnt, lowered, aged and forgotten is told, and dumped. */
+static void it_is_told(void **state)
+{
+	struct world w = world_create();
+	struct abi_tunnel r = tunnel_record(T_ESP);
+	struct abi_tunnel_state s = state_of(&w, T_ESP);
+
+	assert_int_equal(s.path_mtu, 0);
+	assert_int_equal(s.inner_mtu, 1446);
+	assert_int_equal(tell(&w, T_ESP, 1400), PATH_MTU_LEARNT);
+	expect_event(&w, 1, T_ESP, 1400);
+	s = state_of(&w, T_ESP);
+	assert_int_equal(s.path_mtu, 1400);
+	assert_int_equal(s.inner_mtu, 1346);
+	assert_memory_equal(&s.remote, &r.remote, sizeof(s.remote));
+	assert_int_equal(state_of(&w, T_OTHER).path_mtu, 0);
+	assert_int_equal(state_of(&w, T_UDP).remote_port, 4500);
+	tell(&w, T_ESP, 1400); /* nothing new */
+	expect_event(&w, 1, T_ESP, 1400);
+	assert_int_equal(tell(&w, T_UDP6, 1300), PATH_MTU_LEARNT);
+	expect_event(&w, 2, T_UDP6, 1300);
+	r.remote = make_address("198.51.100.77");
+	r.cookie++;
+	SET(&w, TUNNEL, r);
+	settle(&w);
+	expect_event(&w, 3, T_ESP, 0);
+	path_mtu_tick(w.gw, 1600000);
+	expect_event(&w, 4, T_UDP6, 0);
+	assert_int_equal(state_of(&w, T_UDP6).path_mtu, 0);
 	world_destroy(&w);
 }
 
@@ -653,6 +725,7 @@ int main(void)
 		cmocka_unit_test(it_ages),
 		cmocka_unit_test(a_new_sa_has_it_too),
 		cmocka_unit_test(other_ends_forget_it),
+		cmocka_unit_test(it_is_told),
 		cmocka_unit_test(no_more_than_so_many),
 	};
 
