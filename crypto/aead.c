@@ -116,6 +116,41 @@ void aead_key_destroy(struct aead_engine *engine, struct aead_key *key)
 		key_arena_put(&engine->arena, key);
 }
 
+uint32_t aead_segments_copy(const struct aead_segment *segment, uint32_t from, uint8_t *bytes,
+			    uint32_t n, bool write)
+{
+	uint32_t done = 0;
+
+	for (; segment != NULL && done < n; segment = segment->next) {
+		uint32_t take = segment->len > from ? segment->len - from : 0;
+
+		if (take > n - done)
+			take = n - done;
+		if (take != 0 && write)
+			memcpy(segment->data + from, bytes + done, take);
+		else if (take != 0)
+			memcpy(bytes + done, segment->data + from, take);
+		done += take;
+		from -= segment->len < from ? segment->len : from;
+	}
+	return done;
+}
+
+static void op_erase(struct aead_op *op)
+{
+	uint32_t left = op->len;
+
+	if (op->chain == NULL && left > 0)
+		memset(op->data, 0, left);
+	for (const struct aead_segment *s = op->chain; s != NULL && left > 0; s = s->next) {
+		uint32_t n = s->len < left ? s->len : left;
+
+		if (n != 0)
+			memset(s->data, 0, n);
+		left -= n;
+	}
+}
+
 /*
  * What failed must not be used: neither a plaintext that nobody vouches for, nor one that was not
  * encrypted. Leaves zeros, so that a caller who forgets to look at the status leaks nothing.
@@ -123,8 +158,8 @@ void aead_key_destroy(struct aead_engine *engine, struct aead_key *key)
 static void ops_erase_failed(struct aead_op *ops, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++) {
-		if (ops[i].status != AEAD_OK && ops[i].len > 0)
-			memset(ops[i].data, 0, ops[i].len);
+		if (ops[i].status != AEAD_OK)
+			op_erase(&ops[i]);
 	}
 }
 

@@ -3,7 +3,7 @@
  * AES-GCM for ESP (RFC 4106): the only door into crypto/.
  *
  * A caller makes an engine once, a key per SA, and then hands over batches of operations, each with
- * a key of its own. Data are transformed in place.
+ * a key of its own. Data are transformed in place, wherever they lie: in one piece or in several.
  *
  * Threads: engine and keys are made and destroyed by one thread (the owner of the tables).
  * aead_encrypt() and aead_decrypt() may run on any number of threads at once, over the same keys:
@@ -35,13 +35,23 @@ enum aead_status {
 	AEAD_FAILED = 2,  /* OpenSSL only, out of memory: drop; the data are zeros */
 };
 
+/* A piece of a message that lies in several; any length, 0 too. The caller's, and only read. */
+struct aead_segment {
+	uint8_t *data;
+	uint32_t len;
+	const struct aead_segment *next; /* NULL: the last */
+};
+
 /*
  * One operation. The nonce is salt (of the key) || iv. `iv` holds the 8 bytes as they stand on the
  * wire. `tag` is written by encrypt and compared (in constant time) by decrypt; it may directly
  * follow the data. A length of 0 is allowed. Buffers need no alignment and no slack behind them.
  *
+ * With a `chain`, `data` and `tag` are not used: the data are the first `len` bytes of the chain and
+ * the tag the AEAD_TAG_LEN bytes behind them, whatever pieces they fall into.
+ *
  * The caller sees to it that no (key, iv) encrypts twice, that tag, and data unless len is 0, are
- * not NULL, and that aad_len is 8 or 12: none of this is checked here.
+ * not NULL, that a chain is long enough, and that aad_len is 8 or 12: none of this is checked here.
  */
 struct aead_op {
 	const struct aead_key *key;
@@ -53,7 +63,8 @@ struct aead_op {
 	uint8_t status; /* out: enum aead_status */
 	uint8_t reserved[2];
 	uint8_t aad[12];
-	uint8_t pad[12];
+	uint8_t pad[4];
+	const struct aead_segment *chain; /* NULL: in one piece */
 };
 static_assert(sizeof(struct aead_op) == 64, "one operation is one cache line");
 

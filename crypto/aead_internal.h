@@ -3,6 +3,8 @@
 #ifndef KAIDO_AEAD_INTERNAL_H
 #define KAIDO_AEAD_INTERNAL_H
 
+#include <stdbool.h>
+
 #include "aead.h"
 #include "key_arena.h"
 
@@ -39,6 +41,13 @@ int aead_engine_start(struct aead_engine *engine, uint32_t max_keys);
 
 /* The variant for a key of `key_len` bytes, or -EINVAL. */
 int aead_variant_of(size_t key_len);
+
+/*
+ * Copies n bytes that begin `from` bytes into a chain out of it, or into it. Returns how many: fewer
+ * where the chain is shorter.
+ */
+uint32_t aead_segments_copy(const struct aead_segment *segment, uint32_t from, uint8_t *bytes,
+			    uint32_t n, bool write);
 
 /*
  * Runs the known-answer test through the door, with a key of its own at a time.

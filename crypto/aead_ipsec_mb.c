@@ -40,6 +40,45 @@ static inline uint8_t tag_status(const uint8_t *computed, const uint8_t *receive
 }
 static_assert(AEAD_OK == 0 && AEAD_BAD_TAG == 1, "a status is the truth value of a difference");
 
+/* Transforms the data of a chain, piece by piece, and leaves the tag in scratch. */
+static void chain_transform(const struct ipsec_mb_pieces *pieces, const struct aead_op *op,
+			    struct gcm_scratch *scratch)
+{
+	const struct ipsec_mb_key *key = (const void *)op->key;
+	uint32_t left = op->len;
+
+	pieces->begin[key->variant](&key->schedule, &scratch->context, scratch->nonce, op->aad,
+				    op->aad_len);
+	for (const struct aead_segment *s = op->chain; s != NULL && left != 0; s = s->next) {
+		uint32_t n = s->len < left ? s->len : left;
+
+		if (n != 0)
+			pieces->update[key->variant](&key->schedule, &scratch->context, s->data,
+						     s->data, n);
+		left -= n;
+	}
+	pieces->end[key->variant](&key->schedule, &scratch->context, scratch->tag, AEAD_TAG_LEN);
+}
+
+static __attribute__((noinline)) void chain_encrypt(const struct ipsec_mb_kernels *kernels,
+						    const struct aead_op *op,
+						    struct gcm_scratch *scratch)
+{
+	chain_transform(&kernels->encrypt_pieces, op, scratch);
+	aead_segments_copy(op->chain, op->len, scratch->tag, AEAD_TAG_LEN, true);
+}
+
+static __attribute__((noinline)) uint8_t chain_decrypt(const struct ipsec_mb_kernels *kernels,
+						       const struct aead_op *op,
+						       struct gcm_scratch *scratch)
+{
+	uint8_t received[AEAD_TAG_LEN];
+
+	aead_segments_copy(op->chain, op->len, received, AEAD_TAG_LEN, false);
+	chain_transform(&kernels->decrypt_pieces, op, scratch);
+	return tag_status(scratch->tag, received);
+}
+
 static uint32_t ipsec_mb_encrypt(const void *state, struct aead_op *ops, uint32_t n)
 {
 	const struct ipsec_mb_kernels *kernels = state;
@@ -52,10 +91,14 @@ static uint32_t ipsec_mb_encrypt(const void *state, struct aead_op *ops, uint32_
 		if (i + KEYS_AHEAD < n)
 			aead_key_prefetch(ops[i + KEYS_AHEAD].key);
 		nonce_write(scratch.nonce, key->salt, op->iv);
+		op->status = AEAD_OK;
+		if (__builtin_expect(op->chain != NULL, 0)) {
+			chain_encrypt(kernels, op, &scratch);
+			continue;
+		}
 		kernels->encrypt[key->variant](&key->schedule, &scratch.context, op->data, op->data,
 					       op->len, scratch.nonce, op->aad, op->aad_len,
 					       op->tag, AEAD_TAG_LEN);
-		op->status = AEAD_OK;
 	}
 	secret_wipe(&scratch, sizeof(scratch));
 	return 0;
@@ -74,6 +117,11 @@ static uint32_t ipsec_mb_decrypt(const void *state, struct aead_op *ops, uint32_
 		if (i + KEYS_AHEAD < n)
 			aead_key_prefetch(ops[i + KEYS_AHEAD].key);
 		nonce_write(scratch.nonce, key->salt, op->iv);
+		if (__builtin_expect(op->chain != NULL, 0)) {
+			op->status = chain_decrypt(kernels, op, &scratch);
+			failed += op->status;
+			continue;
+		}
 		kernels->decrypt[key->variant](&key->schedule, &scratch.context, op->data, op->data,
 					       op->len, scratch.nonce, op->aad, op->aad_len,
 					       scratch.tag, AEAD_TAG_LEN);
@@ -189,6 +237,20 @@ int ipsec_mb_open_flags(struct aead_engine *engine, enum aead_isa isa, uint64_t 
 		.encrypt = { mgr->gcm128_enc, mgr->gcm192_enc, mgr->gcm256_enc },
 		.decrypt = { mgr->gcm128_dec, mgr->gcm192_dec, mgr->gcm256_dec },
 		.key_expand = { mgr->gcm128_pre, mgr->gcm192_pre, mgr->gcm256_pre },
+		.encrypt_pieces = {
+			.begin = { mgr->gcm128_init, mgr->gcm192_init, mgr->gcm256_init },
+			.update = { mgr->gcm128_enc_update, mgr->gcm192_enc_update,
+				    mgr->gcm256_enc_update },
+			.end = { mgr->gcm128_enc_finalize, mgr->gcm192_enc_finalize,
+				 mgr->gcm256_enc_finalize },
+		},
+		.decrypt_pieces = {
+			.begin = { mgr->gcm128_init, mgr->gcm192_init, mgr->gcm256_init },
+			.update = { mgr->gcm128_dec_update, mgr->gcm192_dec_update,
+				    mgr->gcm256_dec_update },
+			.end = { mgr->gcm128_dec_finalize, mgr->gcm192_dec_finalize,
+				 mgr->gcm256_dec_finalize },
+		},
 	};
 	engine->impl = (struct aead_implementation){
 		.key_size = sizeof(struct ipsec_mb_key),

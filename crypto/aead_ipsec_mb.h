@@ -19,11 +19,20 @@ struct ipsec_mb_key {
 };
 static_assert(sizeof(struct ipsec_mb_key) % KEY_ARENA_ALIGN == 0, "whole cache lines");
 
+/* A message in pieces. */
+struct ipsec_mb_pieces {
+	aes_gcm_init_t begin[AEAD_VARIANTS];
+	aes_gcm_enc_dec_update_t update[AEAD_VARIANTS];
+	aes_gcm_enc_dec_finalize_t end[AEAD_VARIANTS];
+};
+
 /* The direct, one-shot calls: IPsec-MB's fastest for packets of up to 2 KiB. */
 struct ipsec_mb_kernels {
 	aes_gcm_enc_dec_t encrypt[AEAD_VARIANTS];
 	aes_gcm_enc_dec_t decrypt[AEAD_VARIANTS];
 	aes_gcm_pre_t key_expand[AEAD_VARIANTS];
+	struct ipsec_mb_pieces encrypt_pieces;
+	struct ipsec_mb_pieces decrypt_pieces;
 };
 
 /*

@@ -12,6 +12,29 @@
 
 #include "aead_openssl.h"
 
+static bool data_update(EVP_CIPHER_CTX *ctx, uint8_t *data, int len)
+{
+	int done;
+
+	return len == 0 || EVP_CipherUpdate(ctx, data, &done, data, len) == 1;
+}
+
+static bool message_update(EVP_CIPHER_CTX *ctx, const struct openssl_message *message)
+{
+	uint32_t left = (uint32_t)message->len;
+
+	if (message->chain == NULL)
+		return data_update(ctx, message->data, message->len);
+	for (const struct aead_segment *s = message->chain; s != NULL && left != 0; s = s->next) {
+		uint32_t n = s->len < left ? s->len : left;
+
+		if (!data_update(ctx, s->data, (int)n))
+			return false;
+		left -= n;
+	}
+	return true;
+}
+
 static bool message_begin(EVP_CIPHER_CTX *ctx, const struct openssl_message *message, int encrypt)
 {
 	int done;
@@ -21,8 +44,7 @@ static bool message_begin(EVP_CIPHER_CTX *ctx, const struct openssl_message *mes
 	       EVP_CipherInit_ex2(ctx, NULL, message->key, message->iv, encrypt, NULL) == 1 &&
 	       (message->aad_len == 0 ||
 		EVP_CipherUpdate(ctx, NULL, &done, message->aad, message->aad_len) == 1) &&
-	       (message->len == 0 ||
-		EVP_CipherUpdate(ctx, message->data, &done, message->data, message->len) == 1);
+	       message_update(ctx, message);
 }
 
 enum aead_status openssl_encrypt(EVP_CIPHER_CTX *ctx, const struct openssl_message *message)
@@ -49,7 +71,8 @@ enum aead_status openssl_decrypt(EVP_CIPHER_CTX *ctx, const struct openssl_messa
 
 static uint32_t openssl_batch(const struct openssl_state *state, struct aead_op *ops, uint32_t n,
 			      enum aead_status (*transform)(EVP_CIPHER_CTX *,
-							    const struct openssl_message *))
+							    const struct openssl_message *),
+			      bool encrypt)
 {
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	uint32_t failed = 0;
@@ -57,7 +80,7 @@ static uint32_t openssl_batch(const struct openssl_state *state, struct aead_op 
 	for (uint32_t i = 0; i < n; i++) {
 		struct aead_op *op = &ops[i];
 		const struct openssl_key *key = (const void *)op->key;
-		uint8_t nonce[AEAD_SALT_LEN + AEAD_IV_LEN];
+		uint8_t nonce[AEAD_SALT_LEN + AEAD_IV_LEN], tag[AEAD_TAG_LEN];
 		struct openssl_message message = {
 			.cipher = state->ciphers[key->variant],
 			.key = key->bytes,
@@ -66,14 +89,19 @@ static uint32_t openssl_batch(const struct openssl_state *state, struct aead_op 
 			.aad = op->aad,
 			.aad_len = op->aad_len,
 			.data = op->data,
+			.chain = op->chain,
 			.len = (int)op->len,
-			.tag = op->tag,
+			.tag = op->chain != NULL ? tag : op->tag,
 			.tag_len = AEAD_TAG_LEN,
 		};
 
 		memcpy(nonce, key->salt, AEAD_SALT_LEN);
 		memcpy(nonce + AEAD_SALT_LEN, &op->iv, AEAD_IV_LEN);
+		if (op->chain != NULL && !encrypt)
+			aead_segments_copy(op->chain, op->len, tag, AEAD_TAG_LEN, false);
 		op->status = ctx != NULL ? transform(ctx, &message) : AEAD_FAILED;
+		if (op->chain != NULL && encrypt && op->status == AEAD_OK)
+			aead_segments_copy(op->chain, op->len, tag, AEAD_TAG_LEN, true);
 		failed += op->status != AEAD_OK;
 	}
 	EVP_CIPHER_CTX_free(ctx);
@@ -82,12 +110,12 @@ static uint32_t openssl_batch(const struct openssl_state *state, struct aead_op 
 
 static uint32_t openssl_batch_encrypt(const void *state, struct aead_op *ops, uint32_t n)
 {
-	return openssl_batch(state, ops, n, openssl_encrypt);
+	return openssl_batch(state, ops, n, openssl_encrypt, true);
 }
 
 static uint32_t openssl_batch_decrypt(const void *state, struct aead_op *ops, uint32_t n)
 {
-	return openssl_batch(state, ops, n, openssl_decrypt);
+	return openssl_batch(state, ops, n, openssl_decrypt, false);
 }
 
 static void openssl_key_expand(const void *state, enum aead_variant variant, const uint8_t *bytes,

@@ -22,7 +22,8 @@ struct openssl_message {
 	const uint8_t *key;
 	const uint8_t *iv;
 	const uint8_t *aad;
-	uint8_t *data; /* in place */
+	uint8_t *data;                    /* in place */
+	const struct aead_segment *chain; /* the data, instead, if not NULL */
 	uint8_t *tag;
 	int iv_len;
 	int aad_len;

@@ -2,7 +2,8 @@
 /*
  * The test that every engine passes before it may touch a packet. The short messages are the
  * published ones of draft-mcgrew-gcm-test-01 (AES-GCM in ESP). The long message makes the kernels
- * take their wide loops; its tag vouches for all of its ciphertext.
+ * take their wide loops; its tag vouches for all of its ciphertext. Each message is taken in one
+ * piece and in several.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -149,25 +150,58 @@ static bool message_passes(const struct aead_engine *engine, struct aead_op *op,
 	return all_zero(op->data, op->len);
 }
 
+/*
+ * The same in pieces: none in whole blocks, one of no bytes, and the tag in two. `op` stands for a
+ * message whose tag follows its data.
+ */
+static bool pieces_pass(const struct aead_engine *engine, const struct aead_op *op,
+			const uint8_t *plaintext, const uint8_t *ciphertext, const uint8_t *tag)
+{
+	const uint32_t ends[] = { 3, 3, 20, op->len / 2 + 5, op->len + 7, op->len + AEAD_TAG_LEN };
+	struct aead_segment segments[sizeof(ends) / sizeof(ends[0])];
+	const uint32_t n = sizeof(ends) / sizeof(ends[0]);
+	struct aead_op chained = *op;
+	uint32_t from = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		segments[i] = (struct aead_segment){
+			.data = op->data + from,
+			.len = ends[i] - from,
+			.next = i + 1 < n ? &segments[i + 1] : NULL,
+		};
+		from = ends[i];
+	}
+	chained.chain = segments;
+	return message_passes(engine, &chained, plaintext, ciphertext, tag);
+}
+
 static bool answer_passes(const struct aead_engine *engine, const struct aead_key *key,
 			  const struct known_answer *answer)
 {
-	uint8_t data[LONG_LEN], plaintext[LONG_LEN], tag[AEAD_TAG_LEN];
-	struct aead_op op = { .key = key, .data = data, .tag = tag, .aad_len = answer->aad_len };
+	uint8_t data[LONG_LEN + AEAD_TAG_LEN], plaintext[LONG_LEN];
+	struct aead_op op = { .key = key, .data = data, .aad_len = answer->aad_len };
 
 	memcpy(&op.iv, answer->iv, sizeof(op.iv));
 	memcpy(op.aad, answer->aad, answer->aad_len);
 
 	op.len = answer->len;
+	op.tag = data + op.len;
 	memcpy(data, answer->plaintext, op.len);
 	if (!message_passes(engine, &op, answer->plaintext, answer->ciphertext, answer->tag))
 		return false;
+	memcpy(data, answer->plaintext, op.len);
+	if (!pieces_pass(engine, &op, answer->plaintext, answer->ciphertext, answer->tag))
+		return false;
 
 	op.len = LONG_LEN;
+	op.tag = data + op.len;
 	for (uint32_t i = 0; i < LONG_LEN; i++)
 		plaintext[i] = (uint8_t)(7 * i + 1);
 	memcpy(data, plaintext, LONG_LEN);
-	return message_passes(engine, &op, plaintext, NULL, answer->long_tag);
+	if (!message_passes(engine, &op, plaintext, NULL, answer->long_tag))
+		return false;
+	memcpy(data, plaintext, LONG_LEN);
+	return pieces_pass(engine, &op, plaintext, NULL, answer->long_tag);
 }
 
 int aead_known_answer_test(struct aead_engine *engine)

@@ -221,8 +221,8 @@ static void vector_use(const struct rsp_vector *in, void *arg)
 			vector_try(run, i, key, &vector, by_kernel);
 			run->counts[i].kernel++;
 			if (vector.tag.len == AEAD_TAG_LEN &&
-			    vector.aad.len <=
-				    sizeof(struct aead_op) - offsetof(struct aead_op, aad)) {
+			    vector.aad.len <= offsetof(struct aead_op, chain) -
+						      offsetof(struct aead_op, aad)) {
 				vector_try(run, i, key, &vector, by_door);
 				run->counts[i].door++;
 			}
