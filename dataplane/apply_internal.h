@@ -72,8 +72,9 @@ struct undo {
 			struct abi_sa record; /* without key and salt */
 			struct aead_key *key; /* DID_REMOVE: kept until the commit */
 			struct replay *replay;
-			uint32_t newer;     /* DID_REMOVE: the next newer one, 0: none */
-			uint32_t adjacency; /* DID_REMOVE: the reference that it holds */
+			struct icv_state icv; /* DID_REMOVE */
+			uint32_t newer;       /* DID_REMOVE: the next newer one, 0: none */
+			uint32_t adjacency;   /* DID_REMOVE: the reference that it holds */
 		} sa;
 		struct {
 			struct abi_route record; /* DID_ADD: the new one */

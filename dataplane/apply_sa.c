@@ -322,6 +322,7 @@ int sa_delete(struct apply *a, const void *record, struct undo *undo, struct ans
 	undo->sa.key = slot_key(slot, o->record.direction);
 	undo->sa.replay = slot_replay(slot, o->record.direction);
 	undo->sa.adjacency = o->adjacency;
+	undo->sa.icv = o->icv;
 	undo->sa.newer = sa_unlink(a, id);
 	id_release(a, STATS_SA, id);
 	return 0;
@@ -372,6 +373,7 @@ void sa_undo(struct apply *a, struct undo *undo)
 		break;
 	case DID_REMOVE:
 		a->gw->sa[undo->id].adjacency = undo->sa.adjacency;
+		a->gw->sa[undo->id].icv = undo->sa.icv;
 		/* There was room for it before. */
 		if (sa_link(a, r, undo->sa.newer) != 0)
 			log_error("SA %u: can't be put back; restart the dataplane", r->id);

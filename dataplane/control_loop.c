@@ -125,6 +125,7 @@ int control_loop_run(struct control_loop *loop)
 		uint32_t work = loop_packets(loop) + exception_poll(gw);
 		int n = epoll_wait(epoll, ev, 4, work != 0 || mirror_busy ? 0 : POLL_MS);
 
+		gw->now_ms = now_ms();
 		event_notes_drain(gw);
 		for (int i = 0; i < n; i++) {
 			if (ev[i].data.fd == loop->signals)
@@ -142,7 +143,7 @@ int control_loop_run(struct control_loop *loop)
 			mirror_busy = loop_mirror(gw);
 		if (gw->generation != 0 && !*loop->go)
 			__atomic_store_n(loop->go, 1, __ATOMIC_RELEASE);
-		loop_timers(loop, now_ms(), &tick, &devices);
+		loop_timers(loop, gw->now_ms, &tick, &devices);
 		underlay_poll(gw);
 		reclaim_poll(gw->tables->reclaim);
 	}

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "event.h"
 #include "gateway.h"
+#include "icv_failure.h"
 #include "worker.h"
 
 #define NOTES_AT_ONCE 256 /* of a worker, in one turn of the main lcore's loop */
@@ -27,7 +27,7 @@ static bool note_is_current(const struct gateway *gw, const struct event_note *n
 	}
 }
 
-static void note_raise(struct gateway *gw, const struct event_note *note)
+struct abi_event event_of_note(const struct gateway *gw, const struct event_note *note)
 {
 	struct abi_event event = event_of_sa(gw, note->sa, note->kind);
 
@@ -36,6 +36,13 @@ static void note_raise(struct gateway *gw, const struct event_note *note)
 	event.port = note->port;
 	event.address.family = note->family;
 	memcpy(event.address.addr, note->address, sizeof(note->address));
+	return event;
+}
+
+static void note_raise(struct gateway *gw, const struct event_note *note)
+{
+	struct abi_event event = event_of_note(gw, note);
+
 	event_raise(gw->events, &event);
 }
 
@@ -44,6 +51,9 @@ static void note_handle(struct gateway *gw, const struct event_note *note)
 	if (!note_is_current(gw, note))
 		return;
 	switch (note->kind) {
+	case ABI_EVENT_ICV_FAILED:
+		icv_failure_note(gw, note);
+		break;
 	default:
 		note_raise(gw, note);
 	}

@@ -6,7 +6,10 @@
 #ifndef KAIDO_EVENT_NOTES_H
 #define KAIDO_EVENT_NOTES_H
 
-struct gateway;
+#include "event.h"
+
+/* The event that a note is about; its SA is current. */
+struct abi_event event_of_note(const struct gateway *gw, const struct event_note *note);
 
 /* Takes the notes out of all workers' rings. */
 void event_notes_drain(struct gateway *gw);

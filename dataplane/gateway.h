@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "abi/message.h"
+#include "icv_failure.h"
 #include "path_mtu.h"
 #include "port.h"
 #include "stats.h"
@@ -28,7 +29,8 @@ struct object_sa {
 	struct abi_sa record; /* id 0: free */
 	uint32_t next;        /* the next older one of its tunnel and direction; 0: none */
 	uint32_t adjacency;   /* outbound: the reference that underlay.c holds; 0: none */
-	uint32_t same_spi;    /* outbound: the next one in path_mtu.c's index; 0: none */
+	struct icv_state icv;
+	uint32_t same_spi; /* outbound: the next one in path_mtu.c's index; 0: none */
 };
 
 struct object_tunnel {
@@ -80,6 +82,8 @@ struct gateway {
 
 	uint64_t boot;
 	uint64_t generation;
+	uint64_t now_ms;         /* CLOCK_MONOTONIC, of this turn of the main lcore's loop */
+	uint64_t icv_ready;      /* of the rate of ABI_EVENT_ICV_FAILED */
 	uint32_t sa_generations; /* SAs that there have been; tells those apart that had one id */
 	bool underlay_dirty;
 };

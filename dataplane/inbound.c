@@ -155,7 +155,7 @@ static void inbound_decrypt(struct worker *w, struct packet_list *list)
 			list->p[kept++] = p;
 			continue;
 		}
-		w->stats.sa[p->sa_id].icv_failed++;
+		icv_failure_count(w, p);
 		packet_drop(w, p, DROP_icv_failed);
 	}
 	list->n = kept;

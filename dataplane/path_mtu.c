@@ -12,6 +12,7 @@
 #include "gateway.h"
 #include "ip_header.h"
 #include "log.h"
+#include "rate.h"
 #include "underlay.h"
 
 #define PROTO_ICMP   1
@@ -112,17 +113,6 @@ static bool is_of_tunnel(const struct abi_tunnel *t, const struct path_mtu_quote
 	       is_at(&t->local, q->family, q->source) &&
 	       (!q->udp ||
 		(t->local_port == q->source_port && t->remote_port == q->destination_port));
-}
-
-/* Its share of a rate: `each` ms apart on average, `burst` of them at once. */
-static bool rate_allows(uint64_t *ready, uint64_t now, uint64_t each, uint64_t burst)
-{
-	uint64_t from = *ready > now ? *ready : now;
-
-	if (from - now > (burst - 1) * each)
-		return false;
-	*ready = from + each;
-	return true;
 }
 
 /* 0: none. */

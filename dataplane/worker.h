@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "aead.h"
+#include "icv_failure.h"
 #include "packet.h"
 #include "route_table.h"
 #include "stats.h"
@@ -49,7 +50,8 @@ struct worker {
 	const uint8_t *stop; /* set: leave */
 	bool account_stages;
 	uint64_t tsc_hz;
-	uint32_t *fragment_id;  /* all workers': id of the next sealed packet that is cut */
+	uint32_t *fragment_id; /* all workers': id of the next sealed packet that is cut */
+	struct icv_told icv_told;
 	uint64_t *error_refill; /* [max_tenants] TSC: when the bucket of ICMP errors was empty */
 	struct worker_rx rx[PORTS_MAX];
 	struct worker_tx tx[PORTS_MAX]; /* by port index */

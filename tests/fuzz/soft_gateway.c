@@ -446,6 +446,7 @@ void soft_gateway_run(struct soft_gateway *g)
 void soft_gateway_tick(struct soft_gateway *g, uint32_t ms)
 {
 	g->now += ms;
+	g->f->gw.now_ms = g->now;
 	g->disturbed = true;
 	neighbour_tick(g->f->gw.neighbours, g->now);
 	neighbour_tick(g->f->gw.neighbours, g->now); /* the first ends where the table does */
