@@ -82,7 +82,8 @@ int id_take(struct apply *a, enum stats_kind kind, uint32_t id, struct undo *und
 				free(undo->rows);
 				return -ENOMEM;
 			}
-			*undo->slot = gw->tables->sa[id];
+			undo->slot->sa = gw->tables->sa[id];
+			undo->slot->lifetime = gw->tables->lifetime[id];
 		}
 	}
 	switch (kind) {
@@ -109,8 +110,10 @@ void id_give_back(struct apply *a, enum stats_kind kind, uint32_t id, struct und
 		return;
 	reclaim_wait(a->gw->tables->reclaim);
 	stats_put_back(a->gw->stats, kind, id, undo->rows);
-	if (undo->slot != NULL)
-		a->gw->tables->sa[id] = *undo->slot;
+	if (undo->slot != NULL) {
+		a->gw->tables->sa[id] = undo->slot->sa;
+		a->gw->tables->lifetime[id] = undo->slot->lifetime;
+	}
 }
 
 static int arrays_create(struct apply *a)

@@ -55,6 +55,11 @@ struct attachment_undo {
 	bool flushed; /* its neighbours were forgotten: set `permanents` again */
 };
 
+struct sa_kept {
+	union sa sa;
+	struct lifetime lifetime;
+};
+
 enum undo_did { DID_ADD, DID_CHANGE, DID_REMOVE };
 
 struct undo {
@@ -62,7 +67,7 @@ struct undo {
 	uint32_t id;
 	uint8_t did;    /* enum undo_did */
 	uint64_t *rows; /* counters of the object that had this id before in this transaction */
-	union sa *slot; /* and its entry of the SA table */
+	struct sa_kept *slot;              /* and its entries of the tables of SAs */
 	const struct selectors *selectors; /* that its tunnel had: to put back, or to free */
 	union {
 		struct abi_tenant tenant; /* records: as they were before */
@@ -73,6 +78,7 @@ struct undo {
 			struct aead_key *key; /* DID_REMOVE: kept until the commit */
 			struct replay *replay;
 			struct icv_state icv; /* DID_REMOVE */
+			uint64_t since;       /* as is object_sa.since; DID_REMOVE, DID_CHANGE */
 			uint32_t newer;       /* DID_REMOVE: the next newer one, 0: none */
 			uint32_t adjacency;   /* DID_REMOVE: the reference that it holds */
 		} sa;

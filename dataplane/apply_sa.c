@@ -67,6 +67,8 @@ static struct abi_sa record_of(const struct abi_sa *r)
 		.sequence = r->sequence,
 		.sequence_limit = r->sequence_limit,
 		.cookie = r->cookie,
+		.soft = r->soft,
+		.hard = r->hard,
 	};
 }
 
@@ -101,6 +103,7 @@ static int sa_link(struct apply *a, const struct abi_sa *r, uint32_t newer)
 	o->next = *link;
 	*link = r->id;
 	++*list_count(gw, r);
+	lifetime_start(gw, r->id);
 	if (r->direction == ABI_SA_OUT) {
 		path_mtu_sa_added(gw, r->id);
 		underlay_resolve_sa(gw, r->id);
@@ -125,6 +128,7 @@ static uint32_t sa_unlink(struct apply *a, uint32_t id)
 	}
 	*link = gw->sa[id].next;
 	--*list_count(gw, &r);
+	lifetime_stop(gw, id);
 	if (r.direction == ABI_SA_IN)
 		sad_delete(gw->tables->sad, r.spi);
 	else
@@ -173,6 +177,8 @@ static void slot_fill(struct gateway *gw, const struct abi_sa *r, struct aead_ke
 
 	if (tunnel->record.flags & ABI_TUNNEL_SELECTORS)
 		flags |= SA_SELECTORS;
+	if (lifetime_init(&gw->tables->lifetime[r->id], r))
+		flags |= SA_LIFETIME;
 	memset(slot, 0, sizeof(*slot));
 	if (r->direction == ABI_SA_IN) {
 		if (tunnel->record.flags & ABI_TUNNEL_UDP)
@@ -221,6 +227,7 @@ static int sa_add(struct apply *a, const struct abi_sa *r, struct undo *undo, st
 		goto free_replay;
 	}
 	slot_fill(gw, r, key, replay);
+	gw->sa[r->id].since = gw->now_ms;
 	a->added[r->id] = a->transaction;
 	error = sa_link(a, &record, 0);
 	if (error != 0) {
@@ -252,17 +259,33 @@ static int limit_raise(struct gateway *gw, uint32_t id, uint64_t limit, struct u
 	undo->id = id;
 	undo->did = DID_CHANGE;
 	undo->sa.record = o->record;
+	undo->sa.since = o->since;
 	o->record.sequence_limit = limit;
 	__atomic_store_n(&gw->tables->sa[id].out.sequence_limit, limit, __ATOMIC_RELEASE);
 	return 0;
 }
 
-/* A SET of what is there already may only raise the lease. */
+static void lifetimes_set(struct gateway *gw, uint32_t id, const struct abi_sa *r, uint64_t since)
+{
+	struct object_sa *o = &gw->sa[id];
+	bool same = memcmp(&o->record.soft, &r->soft, sizeof(r->soft)) == 0 &&
+		    memcmp(&o->record.hard, &r->hard, sizeof(r->hard)) == 0;
+
+	if (same && (r->soft.seconds | r->hard.seconds) == 0)
+		return;
+	o->record.soft = r->soft;
+	o->record.hard = r->hard;
+	o->since = since;
+	lifetime_change(gw, id);
+}
+
+/* A SET of what is there already may raise the lease and change the lifetimes. */
 static int sa_set_again(struct apply *a, const struct abi_sa *r, struct undo *undo,
 			struct answer *answer)
 {
 	const struct abi_sa *live = &a->gw->sa[r->id].record;
 	uint64_t limit = live->sequence_limit;
+	int error = 0;
 
 	if (live->cookie != r->cookie || live->tunnel != r->tunnel || live->spi != r->spi ||
 	    live->direction != r->direction || live->flags != r->flags ||
@@ -273,11 +296,15 @@ static int sa_set_again(struct apply *a, const struct abi_sa *r, struct undo *un
 		undo->id = r->id;
 		undo->did = DID_CHANGE;
 		undo->sa.record = *live;
-		return 0;
+		undo->sa.since = a->gw->sa[r->id].since;
+	} else {
+		if (r->sequence_limit > limit)
+			limit = r->sequence_limit;
+		error = limit_raise(a->gw, r->id, limit, undo, answer);
 	}
-	if (r->sequence_limit > limit)
-		limit = r->sequence_limit;
-	return limit_raise(a->gw, r->id, limit, undo, answer);
+	if (error == 0)
+		lifetimes_set(a->gw, r->id, r, a->gw->now_ms);
+	return error;
 }
 
 int sa_set(struct apply *a, const void *record, struct undo *undo, struct answer *answer)
@@ -323,6 +350,7 @@ int sa_delete(struct apply *a, const void *record, struct undo *undo, struct ans
 	undo->sa.replay = slot_replay(slot, o->record.direction);
 	undo->sa.adjacency = o->adjacency;
 	undo->sa.icv = o->icv;
+	undo->sa.since = o->since;
 	undo->sa.newer = sa_unlink(a, id);
 	id_release(a, STATS_SA, id);
 	return 0;
@@ -366,6 +394,7 @@ void sa_undo(struct apply *a, struct undo *undo)
 		sa_undo_add(a, undo);
 		break;
 	case DID_CHANGE:
+		lifetimes_set(a->gw, undo->id, r, undo->sa.since);
 		a->gw->sa[undo->id].record = *r;
 		if (r->direction == ABI_SA_OUT)
 			__atomic_store_n(&a->gw->tables->sa[undo->id].out.sequence_limit,
@@ -374,6 +403,7 @@ void sa_undo(struct apply *a, struct undo *undo)
 	case DID_REMOVE:
 		a->gw->sa[undo->id].adjacency = undo->sa.adjacency;
 		a->gw->sa[undo->id].icv = undo->sa.icv;
+		a->gw->sa[undo->id].since = undo->sa.since;
 		/* There was room for it before. */
 		if (sa_link(a, r, undo->sa.newer) != 0)
 			log_error("SA %u: can't be put back; restart the dataplane", r->id);

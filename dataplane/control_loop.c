@@ -127,6 +127,7 @@ int control_loop_run(struct control_loop *loop)
 
 		gw->now_ms = now_ms();
 		event_notes_drain(gw);
+		lifetime_tick(gw);
 		for (int i = 0; i < n; i++) {
 			if (ev[i].data.fd == loop->signals)
 				stop = true;

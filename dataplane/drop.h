@@ -28,6 +28,8 @@
 	X(no_headroom, "no room in the buffer for the tunnel's headers")                        \
 	X(no_sa, "the tunnel has no outbound SA")                                               \
 	X(lease_used_up, "the outbound SA's sequence lease is used up: is kaidod running?")     \
+	X(sequence_used_up, "the outbound SA has sent its last sequence number")                \
+	X(sa_expired, "the SA's hard lifetime is over")                                         \
 	X(encrypt_failed, "the cipher could not run: out of memory (OpenSSL only)")             \
 	X(no_underlay, "the underlay has no route to the tunnel's remote address")              \
 	X(not_underlay, "forwarding between underlay networks is not done here")                \

@@ -110,6 +110,7 @@ static int dump_sas(struct dump *d)
 		if (record == NULL)
 			return -ENOMEM;
 		*record = d->gw->sa[id].record;
+		record->state = (uint8_t)lifetime_state(d->gw, id);
 		if (record->direction == ABI_SA_OUT)
 			record->sequence = __atomic_load_n(&d->gw->tables->sa[id].out.sequence,
 							   __ATOMIC_RELAXED);

@@ -51,6 +51,10 @@ static void note_handle(struct gateway *gw, const struct event_note *note)
 	if (!note_is_current(gw, note))
 		return;
 	switch (note->kind) {
+	case ABI_EVENT_SA_SOFT:
+	case ABI_EVENT_SA_HARD:
+		lifetime_note(gw, note);
+		break;
 	case ABI_EVENT_ICV_FAILED:
 		icv_failure_note(gw, note);
 		break;

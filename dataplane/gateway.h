@@ -17,6 +17,7 @@
 #include "tables.h"
 
 struct aead_engine;
+struct deadlines;
 struct event_log;
 struct host_mirror;
 struct neighbours;
@@ -29,6 +30,7 @@ struct object_sa {
 	struct abi_sa record; /* id 0: free */
 	uint32_t next;        /* the next older one of its tunnel and direction; 0: none */
 	uint32_t adjacency;   /* outbound: the reference that underlay.c holds; 0: none */
+	uint64_t since;       /* now_ms when it was set last: its seconds begin */
 	struct icv_state icv;
 	uint32_t same_spi; /* outbound: the next one in path_mtu.c's index; 0: none */
 };
@@ -67,7 +69,8 @@ struct gateway {
 	struct trace *trace;
 	struct path_mtu *path_mtu;
 	struct event_log *events;
-	struct rte_mempool *pool; /* for frames of our own */
+	struct deadlines *deadlines; /* of SAs, the next end of a lifetime in seconds */
+	struct rte_mempool *pool;    /* for frames of our own */
 	struct tables_size size;
 
 	struct object_tenant *tenant; /* [max_tenants]; [0] is the underlay and always there */
@@ -83,6 +86,7 @@ struct gateway {
 	uint64_t boot;
 	uint64_t generation;
 	uint64_t now_ms;         /* CLOCK_MONOTONIC, of this turn of the main lcore's loop */
+	uint64_t lifetime_ready; /* of the rate of lines about lifetimes */
 	uint64_t icv_ready;      /* of the rate of ABI_EVENT_ICV_FAILED */
 	uint32_t sa_generations; /* SAs that there have been; tells those apart that had one id */
 	bool underlay_dirty;

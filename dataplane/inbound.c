@@ -113,8 +113,11 @@ static void inbound_prepare(struct worker *w, struct packet_list *list)
 		uint32_t low = __builtin_bswap32(load32(esp + 4));
 		enum replay_verdict verdict;
 
-		if (unlikely(!(p->flags & PACKET_UDP) != !(sa->flags & SA_UDP))) {
-			packet_drop(w, p, DROP_encapsulation);
+		/* One comparison for both: the encapsulation, and that the SA lives. */
+		if (unlikely((sa->flags & (SA_UDP | SA_EXPIRED)) !=
+			     (p->flags & PACKET_UDP ? SA_UDP : 0))) {
+			packet_drop(w, p,
+				    sa->flags & SA_EXPIRED ? DROP_sa_expired : DROP_encapsulation);
 			continue;
 		}
 		p->sequence = sa->flags & SA_ESN ? replay_guess(sa->replay, low) : low;
@@ -161,12 +164,24 @@ static void inbound_decrypt(struct worker *w, struct packet_list *list)
 	list->n = kept;
 }
 
+/* An SA with a lifetime: so many more packets may it carry. Their bytes are known later. */
+static uint32_t inbound_age(struct worker *w, struct packet **run, uint32_t n)
+{
+	uint32_t granted = n != 0 ? lifetime_take_packets(w, run[0], n) : 0;
+
+	w->ageing = true;
+	for (uint32_t i = granted; i < n; i++)
+		packet_drop(w, run[i], DROP_sa_expired);
+	return granted;
+}
+
 /* One run of packets of one SA: the window decides, once, under its lock. */
 static uint32_t inbound_commit_run(struct worker *w, struct packet **run, uint32_t n,
 				   struct packet **kept)
 {
 	struct counters_sa *row = &w->stats.sa[run[0]->sa_id];
-	struct replay *replay = run[0]->sa->in.replay;
+	const struct sa_in *sa = &run[0]->sa->in;
+	struct replay *replay = sa->replay;
 	enum replay_verdict verdict[BURST_MAX];
 	uint32_t survivors = 0;
 	uint64_t lost;
@@ -190,6 +205,8 @@ static uint32_t inbound_commit_run(struct worker *w, struct packet **run, uint32
 			row->sequence = p->sequence;
 		kept[survivors++] = p;
 	}
+	if (unlikely(sa->flags & SA_LIFETIME))
+		survivors = inbound_age(w, kept, survivors);
 	row->packets += survivors;
 	return survivors;
 }
@@ -334,6 +351,8 @@ void inbound_burst(struct worker *w)
 	worker_stage(w, STAGE_DECRYPT, list->n);
 	inbound_commit(w, list);
 	inbound_decap(w, list);
+	if (unlikely(w->ageing))
+		lifetime_inbound(w, list);
 	inbound_source(w, list);
 	worker_stage(w, STAGE_DECAP, list->n);
 	list->n = 0;

@@ -24,6 +24,7 @@
 #include <rte_ring.h>
 
 #include "control_loop.h"
+#include "deadline.h"
 #include "eal.h"
 #include "event.h"
 #include "gateway.h"
@@ -83,6 +84,9 @@ static int process_memory(struct process *p)
 	gw->tunnel = calloc(o->size.max_tunnels, sizeof(*gw->tunnel));
 	gw->sa = calloc(o->size.max_sas, sizeof(*gw->sa));
 	if (gw->tenant == NULL || gw->attachment == NULL || gw->tunnel == NULL || gw->sa == NULL)
+		return -ENOMEM;
+	gw->deadlines = deadlines_create(o->size.max_sas);
+	if (gw->deadlines == NULL)
 		return -ENOMEM;
 	gw->size = o->size;
 	return 0;
@@ -322,6 +326,7 @@ static void process_end(struct process *p)
 	trace_destroy(gw->trace);
 	path_mtu_destroy(gw);
 	event_log_destroy(gw->events);
+	deadlines_destroy(gw->deadlines);
 	stats_destroy(gw->stats);
 	aead_engine_destroy(gw->aead);
 	rte_mempool_free(gw->pool);

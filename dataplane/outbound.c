@@ -10,6 +10,7 @@
 #include "esp_encap.h"
 #include "mss.h"
 #include "selector.h"
+#include "sequence.h"
 #include "vrf.h"
 #include "worker.h"
 
@@ -85,20 +86,38 @@ static void outbound_sa(struct worker *w, struct packet_list *list)
 	list->n = kept;
 }
 
-/*
- * Takes a block of sequence numbers for a run of packets of one SA. Returns how many were granted;
- * none behind the lease is ever used, and hardly any is taken.
- */
-static uint32_t outbound_sequence(struct sa_out *sa, uint32_t n, uint64_t *first)
+static bool outbound_is_over(const struct worker *w, const struct packet *p)
 {
-	uint64_t limit = __atomic_load_n(&sa->sequence_limit, __ATOMIC_RELAXED);
+	return (p->sa->out.flags & SA_EXPIRED) ||
+	       ((p->sa->out.flags & SA_LIFETIME) &&
+		lifetime_is_over(&w->tables->lifetime[p->sa_id]));
+}
 
-	if (unlikely(__atomic_load_n(&sa->sequence, __ATOMIC_RELAXED) >= limit))
+/* What the SA can't carry, and why. */
+static void outbound_stop(struct worker *w, struct packet **run, uint32_t n)
+{
+	enum drop_reason reason = DROP_sa_expired;
+
+	if (!outbound_is_over(w, run[0]))
+		reason = sequence_stop_reason(&run[0]->sa->out);
+	if (reason == DROP_lease_used_up)
+		w->stats.sa[run[0]->sa_id].lease_stops += n;
+	for (uint32_t i = 0; i < n; i++)
+		packet_drop(w, run[i], reason);
+}
+
+/* So many of the run may go, by the SA's lease and lifetime. */
+static uint32_t outbound_grant(struct worker *w, struct packet **run, uint32_t n, uint64_t *first)
+{
+	struct sa_out *sa = &run[0]->sa->out;
+
+	if (likely(!(sa->flags & (SA_LIFETIME | SA_EXPIRED))))
+		return sequence_take(w, run[0], n, first);
+	if (outbound_is_over(w, run[0]))
 		return 0;
-	*first = __atomic_fetch_add(&sa->sequence, n, __ATOMIC_RELAXED);
-	if (likely(*first + n <= limit))
-		return n;
-	return *first < limit ? (uint32_t)(limit - *first) : 0;
+	/* Numbers first: what has none must not age the SA. */
+	n = lifetime_take_packets(w, run[0], sequence_take(w, run[0], n, first));
+	return lifetime_take_bytes(w, run, n);
 }
 
 static uint32_t outbound_run(struct worker *w, struct packet **run, uint32_t n, uint32_t kept)
@@ -107,7 +126,7 @@ static uint32_t outbound_run(struct worker *w, struct packet **run, uint32_t n, 
 	struct sa_out *sa = &run[0]->sa->out;
 	uint8_t outer = run[0]->outer;
 	uint64_t first = 0, bytes = 0;
-	uint32_t granted = outbound_sequence(sa, n, &first);
+	uint32_t granted = outbound_grant(w, run, n, &first);
 
 	for (uint32_t i = 0; i < granted; i++) {
 		struct packet *p = run[i];
@@ -118,9 +137,8 @@ static uint32_t outbound_run(struct worker *w, struct packet **run, uint32_t n, 
 		esp_encap(p, sa, outer, &w->op[kept + i]);
 		w->encap.p[kept + i] = p;
 	}
-	for (uint32_t i = granted; i < n; i++)
-		packet_drop(w, run[i], DROP_lease_used_up);
-	row->lease_stops += n - granted;
+	if (unlikely(granted < n))
+		outbound_stop(w, run + granted, n - granted);
 	row->packets += granted;
 	row->bytes += bytes;
 	if (granted != 0)

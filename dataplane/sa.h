@@ -21,6 +21,8 @@ enum sa_flags {
 	SA_UDP = 1u << 1,
 	SA_OUTER_V6 = 1u << 2,
 	SA_SELECTORS = 1u << 3, /* only what its tunnel's selectors name; changes while in use */
+	SA_LIFETIME = 1u << 4,  /* its packets or bytes are limited; see lifetime.h */
+	SA_EXPIRED = 1u << 5,   /* carries nothing more; set while in use */
 };
 
 /*
@@ -54,7 +56,7 @@ struct sa_out {
 	uint32_t spi;        /* network byte order */
 	uint32_t generation; /* of the SAs that had this id; see event.h */
 	uint8_t active;      /* 0, 1 */
-	uint8_t flags;       /* SA_ESN, SA_SELECTORS */
+	uint8_t flags;       /* SA_ESN, SA_SELECTORS, SA_LIFETIME, SA_EXPIRED */
 	uint8_t pad[6];
 	/*
 	 * The outer headers ready to be copied, right-aligned, so that one fixed copy that ends at

@@ -59,6 +59,7 @@ static int arrays_create(struct tables *t)
 	t->tunnel = array_map(t->max_tunnels, sizeof(*t->tunnel));
 	t->selectors = array_map(t->max_tunnels, sizeof(*t->selectors));
 	t->sa = array_map(t->max_sas, sizeof(*t->sa));
+	t->lifetime = array_map(t->max_sas, sizeof(*t->lifetime));
 	t->adjacency = array_map(t->max_adjacencies, sizeof(*t->adjacency));
 	t->speaker = array_map(t->max_tenants, sizeof(*t->speaker));
 	if (t->vrf == NULL || t->speaker == NULL || t->attachment == NULL || t->tunnel == NULL ||
@@ -132,6 +133,7 @@ void tables_destroy(struct tables *t)
 	array_unmap(t->tunnel, t->max_tunnels, sizeof(*t->tunnel));
 	array_unmap(t->selectors, t->max_tunnels, sizeof(*t->selectors));
 	array_unmap(t->sa, t->max_sas, sizeof(*t->sa));
+	array_unmap(t->lifetime, t->max_sas, sizeof(*t->lifetime));
 	array_unmap(t->adjacency, t->max_adjacencies, sizeof(*t->adjacency));
 	free(t);
 }

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "adjacency.h"
+#include "lifetime.h"
 #include "route_table.h"
 #include "sa.h"
 
@@ -69,6 +70,7 @@ struct tables {
 	struct tunnel *tunnel;              /* [max_tunnels] by id */
 	const struct selectors **selectors; /* [max_tunnels] by id; NULL: none are set (atomic) */
 	union sa *sa;                       /* [max_sas] by id */
+	struct lifetime *lifetime;          /* [max_sas] by id; of those that have one */
 	struct adjacency *adjacency;        /* [max_adjacencies] by index; 0 is never used */
 	uint32_t max_tenants;
 	uint32_t max_attachments;

@@ -68,6 +68,7 @@ struct worker {
 	struct packet_list oversize; /* to be cut; see fragment.c */
 	struct packet_list sealed;   /* encrypted, to be cut for the path; the same */
 	struct packet_list dropped;
+	bool ageing;         /* some of `inbound` have an SA whose bytes are limited or watched */
 	uint32_t cut_sealed; /* packets of `encap` with PACKET_CUT_SEALED */
 	uint32_t out_ports;  /* bit set of ports with something in `out` */
 	struct packet packet[BURST_MAX] __attribute__((aligned(64)));

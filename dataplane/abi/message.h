@@ -266,7 +266,7 @@ enum abi_sa_flags {
 
 /*
  * How long an SA may serve, RFC 4301 section 4.4.2.1; 0: no limit. Only authenticated packets count.
- * `seconds` are those from the SET on, `bytes` inner ones.
+ * Seconds count from the last SET on, packets and (inner) bytes from the first.
  */
 struct abi_lifetime {
 	uint64_t bytes;
@@ -284,8 +284,9 @@ enum abi_sa_state {
 
 /*
  * One SA. A tunnel may have several inbound SAs at once; its newest outbound SA (the one set last)
- * is the one that sends. An SA's key can't be changed: a SET of a live id with another cookie is
- * refused with -EEXIST; take a new id.
+ * is the one that sends, also when its hard lifetime is over. An SA's key can't be changed: a SET of a
+ * live id with another cookie is refused with -EEXIST; take a new id. A SET of the same may raise the
+ * lease and change the lifetimes: what it has carried so far counts, and beyond a hard one it stays.
  *
  * An outbound SA sends sequence numbers, which are also its IVs, from `sequence` up to and without
  * `sequence_limit` (a lease). The client records a lease durably before it grants it and never

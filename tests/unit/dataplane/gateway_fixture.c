@@ -13,6 +13,7 @@
 
 #include "address.h"
 #include "aead.h"
+#include "deadline.h"
 #include "dump.h"
 #include "event.h"
 #include "neighbour.h"
@@ -79,6 +80,8 @@ struct fixture *fixture_create(const struct tables_size *size, uint32_t readers)
 	assert_int_equal(trace_create(&gw->trace), 0);
 	assert_int_equal(path_mtu_create(gw), 0);
 	assert_int_equal(event_log_create(&gw->events), 0);
+	gw->deadlines = deadlines_create(gw->size.max_sas);
+	assert_non_null(gw->deadlines);
 	return f;
 }
 
@@ -92,6 +95,7 @@ void fixture_destroy(struct fixture *f)
 	trace_destroy(gw->trace);
 	path_mtu_destroy(gw);
 	event_log_destroy(gw->events);
+	deadlines_destroy(gw->deadlines);
 	stats_destroy(gw->stats);
 	aead_engine_destroy(gw->aead);
 	free(gw->tenant);

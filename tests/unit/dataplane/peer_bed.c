@@ -11,6 +11,7 @@
 
 #include <rte_mbuf.h>
 
+#include "deadline.h"
 #include "event_notes.h"
 #include "ip_header.h"
 
@@ -50,16 +51,27 @@ struct peer_bed *peer_bed_create(uint32_t flags, uint32_t window)
 	object_sa(p, PEER_OUT, ABI_SA_OUT, flags);
 	object_sa(p, PEER_IN, ABI_SA_IN, flags);
 	assert_int_equal(event_log_create(&gw->events), 0);
+	gw->deadlines = deadlines_create(16);
+	assert_non_null(gw->deadlines);
 	return p;
 }
 
 void peer_bed_destroy(struct peer_bed *p)
 {
 	event_log_destroy(p->gw.events);
+	deadlines_destroy(p->gw.deadlines);
 	free(p->gw.sa);
 	free(p->gw.tunnel);
 	testbed_destroy(p->bed);
 	free(p);
+}
+
+void peer_lifetime(struct peer_bed *p, uint32_t sa, const struct abi_lifetime *soft,
+		   const struct abi_lifetime *hard)
+{
+	p->gw.sa[sa].record.soft = *soft;
+	p->gw.sa[sa].record.hard = *hard;
+	lifetime_change(&p->gw, sa);
 }
 
 /* The outer headers up to ESP; returns their length. */
@@ -186,5 +198,6 @@ uint32_t peer_events(struct peer_bed *p, uint64_t now_ms)
 {
 	p->gw.now_ms = now_ms;
 	event_notes_drain(&p->gw);
+	lifetime_tick(&p->gw);
 	return event_read(p->gw.events, 0, p->event, PEER_EVENTS);
 }

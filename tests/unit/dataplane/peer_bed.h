@@ -37,6 +37,10 @@ uint32_t peer_forges(struct peer_bed *p, uint64_t first, uint32_t n, uint16_t le
 /* One burst of n packets of the tenant's; returns how many leave sealed. */
 uint32_t tenant_sends(struct peer_bed *p, uint32_t n, uint16_t length);
 
+/* As a SET of a live SA. */
+void peer_lifetime(struct peer_bed *p, uint32_t sa, const struct abi_lifetime *soft,
+		   const struct abi_lifetime *hard);
+
 /* Lets the main lcore look, at `now_ms`; returns how many events there are, in p->event. */
 uint32_t peer_events(struct peer_bed *p, uint64_t now_ms);
 

@@ -218,6 +218,78 @@ static void a_full_ring_loses_and_says_so(void **state)
 	house_close(&h);
 }
 
+/* Sets SA 1 once more, with these lifetimes. */
+static void set_again(struct house *h, struct abi_lifetime soft, struct abi_lifetime hard)
+{
+	struct abi_sa in = make_sa_in(1, 5, 0x1001);
+
+	in.soft = soft;
+	in.hard = hard;
+	house_apply(h, ABI_SA_SET, &in);
+}
+
+static enum abi_sa_state state_at(struct house *h, uint64_t now_ms)
+{
+	h->gw->now_ms = now_ms;
+	lifetime_tick(h->gw);
+	return (enum abi_sa_state)h->gw->sa[1].record.state;
+}
+
+static void lifetimes_are_part_of_a_transaction(void **state)
+{
+	const struct abi_lifetime none = { 0 }, minute = { .seconds = 60 },
+				  hour = { .seconds = 3600 };
+	struct abi_id id = { .id = 1 };
+	struct abi_sa out = make_sa_out(1, 5, 0x3003);
+	struct digest before, after;
+	struct house h;
+
+	house_open(&h);
+	h.worker[0]->stats = stats_writer(h.gw->stats, 1);
+	h.gw->now_ms = 1000;
+	set_again(&h, minute, hour);
+	apply_commit(h.apply);
+	assert_int_equal(state_at(&h, 60999), ABI_SA_LIVE);
+	/* Undone: another lifetime; a deletion, and another SA with that id. */
+	before = digest_take(h.gw);
+	set_again(&h, (struct abi_lifetime){ .packets = 1 }, (struct abi_lifetime){ .seconds = 1 });
+	apply_rollback(h.apply);
+	house_apply(&h, ABI_SA_DELETE, &id);
+	house_apply(&h, ABI_SA_SET, &out);
+	apply_rollback(h.apply);
+	after = digest_take(h.gw);
+	assert_digest_equal(&before, &after);
+	digest_free(&before);
+	digest_free(&after);
+	assert_int_equal(state_at(&h, 60999), ABI_SA_LIVE);
+	assert_int_equal(state_at(&h, 61000), ABI_SA_SOFT);
+	/* Seconds count from the last SET. */
+	set_again(&h, minute, hour);
+	apply_commit(h.apply);
+	assert_int_equal(state_at(&h, 120999), ABI_SA_LIVE);
+	assert_int_equal(state_at(&h, 121000), ABI_SA_SOFT);
+	assert_int_equal(state_at(&h, 3660999), ABI_SA_SOFT);
+	assert_int_equal(state_at(&h, 3661000), ABI_SA_HARD);
+	assert_true(h.gw->tables->sa[1].in.flags & SA_EXPIRED);
+	/* It stays so, set again and with its deletion undone. */
+	set_again(&h, none, none);
+	apply_commit(h.apply);
+	assert_int_equal(state_at(&h, 3661000), ABI_SA_HARD);
+	house_apply(&h, ABI_SA_DELETE, &id);
+	house_apply(&h, ABI_SA_SET, &out);
+	apply_rollback(h.apply);
+	assert_int_equal(state_at(&h, 9000000), ABI_SA_HARD);
+	assert_true(h.gw->tables->sa[1].in.flags & SA_EXPIRED);
+	/* Another SA with that id is not. */
+	house_apply(&h, ABI_SA_DELETE, &id);
+	house_apply(&h, ABI_SA_SET, &out);
+	apply_commit(h.apply);
+	assert_int_equal(state_at(&h, 9000000), ABI_SA_LIVE);
+	assert_false(h.gw->tables->sa[1].out.flags & SA_EXPIRED);
+	assert_int_equal(event_read(h.gw->events, 0, events, 10), 3);
+	house_close(&h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -226,6 +298,7 @@ int main(void)
 		cmocka_unit_test(a_note_becomes_an_event),
 		cmocka_unit_test(a_new_sa_is_not_blamed),
 		cmocka_unit_test(a_full_ring_loses_and_says_so),
+		cmocka_unit_test(lifetimes_are_part_of_a_transaction),
 	};
 
 	return cmocka_run_group_tests_name("event", tests, NULL, NULL);
