@@ -225,6 +225,7 @@ static void tunnel_create(struct soft_gateway *g, uint32_t t, uint32_t tenant, u
 	in.window = window;
 	SET(g, TUNNEL, tunnel);
 	SET(g, SELECTORS, selectors);
+	g->selectors[t] = g->f->gw.tables->selectors[t];
 	SET(g, SA, in);
 	SET(g, SA, out);
 	g->replay[t] = g->f->gw.tables->sa[ID_IN(t)].in.replay;

@@ -61,6 +61,7 @@ struct soft_gateway {
 	struct soft_port port[2];
 	struct replay
 		*replay[ORACLE_TUNNELS]; /* windows of the inbound SAs; also to be found by LSan */
+	const struct selectors *selectors[ORACLE_TUNNELS]; /* of the tunnels, for LSan again */
 	struct oracle oracle;
 	uint32_t fragment_id;
 	uint8_t go;
