@@ -9,6 +9,7 @@
 
 #include "abi/message.h"
 #include "ip_header.h"
+#include "segments.h"
 #include "upper.h"
 #include "worker.h"
 
@@ -66,6 +67,18 @@ static inline bool is_neighbour_discovery(const struct packet *p)
 	       p->l3[IPV6_HEADER_LEN] >= ND_FIRST && p->l3[IPV6_HEADER_LEN] <= ND_LAST;
 }
 
+/* ARP and neighbour discovery are read as a whole. */
+static void classify_neighbour(struct worker *w, struct packet *p)
+{
+	p->walk = ABI_TRACE_LOCAL;
+	if (unlikely((p->flags & PACKET_SEGMENTS) && !segments_linearize(p))) {
+		packet_drop(w, p, DROP_multi_segment);
+		return;
+	}
+	p->route = HANDOFF_NEIGHBOUR;
+	packet_push(&w->host, p);
+}
+
 /* The underlay's packets that aren't ESP for us. */
 static void classify_host(struct worker *w, struct packet *p)
 {
@@ -79,9 +92,7 @@ static void classify_host(struct worker *w, struct packet *p)
 		packet_push(&w->host, p);
 	} else if (is_neighbour_discovery(p)) {
 		/* An underlay of our own, without a host stack: we answer for our addresses. */
-		p->walk = ABI_TRACE_LOCAL;
-		p->route = HANDOFF_NEIGHBOUR;
-		packet_push(&w->host, p);
+		classify_neighbour(w, p);
 	} else {
 		packet_push(&w->forward, p);
 	}
@@ -89,7 +100,7 @@ static void classify_host(struct worker *w, struct packet *p)
 
 static void classify_underlay(struct worker *w, struct packet *p)
 {
-	struct upper u = upper_find(p->l3, p->family, p->length);
+	struct upper u = upper_find(p->l3, p->family, packet_contiguous(p));
 	const uint8_t *l4 = p->l3 + u.offset;
 
 	if (u.proto == PROTO_ESP) {
@@ -100,7 +111,7 @@ static void classify_underlay(struct worker *w, struct packet *p)
 			return;
 		}
 	} else if (u.proto == PROTO_UDP && !u.fragment &&
-		   p->length >= u.offset + UDP_HEADER_LEN + sizeof(uint32_t) &&
+		   packet_contiguous(p) >= u.offset + UDP_HEADER_LEN + sizeof(uint32_t) &&
 		   load_be16(l4 + 2) == ABI_UDP_PORT && load32(l4 + UDP_HEADER_LEN) != 0) {
 		u.offset += UDP_HEADER_LEN;
 		p->flags |= PACKET_UDP;
@@ -127,9 +138,7 @@ static void classify_arp(struct worker *w, struct packet *p)
 		w->stats.tenant[0].in_packets++;
 		w->stats.tenant[0].in_bytes += p->length;
 	}
-	p->walk = ABI_TRACE_LOCAL;
-	p->route = HANDOFF_NEIGHBOUR;
-	packet_push(&w->host, p);
+	classify_neighbour(w, p);
 }
 
 /* Beyond Ethernet. */
@@ -172,12 +181,12 @@ static inline void classify_frame(struct worker *w, struct packet *p, struct in_
 {
 	const struct table_port *port = &w->tables->port[p->rx_port];
 	struct rte_mbuf *m = p->mbuf;
-	const uint8_t *eth = rte_pktmbuf_mtod(m, const uint8_t *);
-	uint32_t len = m->data_len, l2 = RTE_ETHER_HDR_LEN;
+	uint32_t len = m->pkt_len, l2 = RTE_ETHER_HDR_LEN;
 	uint16_t ethertype, vlan = 0;
+	const uint8_t *eth;
 	uint64_t mac;
 
-	if (unlikely(m->nb_segs != 1)) {
+	if (unlikely(m->nb_segs != 1 && !segments_receive(p))) {
 		packet_drop(w, p, DROP_multi_segment);
 		return;
 	}
@@ -185,6 +194,7 @@ static inline void classify_frame(struct worker *w, struct packet *p, struct in_
 		packet_drop(w, p, DROP_frame_short);
 		return;
 	}
+	eth = rte_pktmbuf_mtod(m, const uint8_t *);
 	mac = load64(eth) & 0xffffffffffffull;
 	ethertype = load_be16(eth + 12);
 	if (m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) {

@@ -13,7 +13,7 @@
 /* X(name, what it means) */
 #define DROP_REASONS(X)                                                                         \
 	X(frame_short, "shorter than its Ethernet, IP or ESP header says")                      \
-	X(multi_segment, "spread over several buffers: raise --mbuf-size above the port's MTU") \
+	X(multi_segment, "in several buffers, which can't be sent: raise --mbuf-size over MTU") \
 	X(not_for_us, "unicast to another station's MAC address")                               \
 	X(no_attachment, "no attachment on this port and VLAN")                                 \
 	X(ethertype, "neither IPv4, IPv6 nor ARP")                                              \

@@ -12,19 +12,26 @@
 #include "ip_header.h"
 #include "packet.h"
 #include "sa.h"
+#include "segments.h"
 #include "vrf.h"
 
 #define ESP_TRAILER_ROOM 24 /* 3 padding, pad length, next header, 16 ICV; whole 8-byte stores */
 #define ESP_ROOM_BEFORE  (SA_TEMPLATE_LEN + 18) /* an Ethernet header with its tag before it */
 
-/* Room before and behind the packet for one fixed-size copy and the trailer. */
+/* Room for one fixed-size copy before the packet. */
+static inline bool esp_encap_has_headroom(const struct packet *p)
+{
+	return (size_t)(p->l3 - (const uint8_t *)p->mbuf->buf_addr) >= ESP_ROOM_BEFORE;
+}
+
+/* In one buffer, with room before it and, for the trailer, behind. */
 static inline bool esp_encap_fits(const struct packet *p)
 {
 	const struct rte_mbuf *m = p->mbuf;
-	const uint8_t *start = (const uint8_t *)m->buf_addr;
+	const uint8_t *end = (const uint8_t *)m->buf_addr + m->buf_len;
 
-	return (size_t)(p->l3 - start) >= ESP_ROOM_BEFORE &&
-	       (size_t)(start + m->buf_len - p->l3) >= p->length + (size_t)ESP_TRAILER_ROOM;
+	return esp_encap_has_headroom(p) && !(p->flags & PACKET_SEGMENTS) &&
+	       (size_t)(end - p->l3) >= p->length + (size_t)ESP_TRAILER_ROOM;
 }
 
 /* Padding to a multiple of 4, pad length, next header: up to 5 bytes in one store of 8. */
@@ -46,7 +53,7 @@ static inline uint32_t esp_trailer_write(uint8_t *tail, uint32_t length, enum ip
 /*
  * Puts the SA's outer headers before p and the trailer behind it and fills in *op. Afterwards p is
  * the outer packet, still to be encrypted, with its next hop. p->sequence, p->inner_length and p->outer
- * are set.
+ * are set, and room was reserved behind a packet that lies in segments.
  */
 static inline void esp_encap(struct packet *p, const struct sa_out *sa, uint8_t n,
 			     struct aead_op *op)
@@ -57,11 +64,13 @@ static inline void esp_encap(struct packet *p, const struct sa_out *sa, uint8_t 
 	uint32_t low_be = (uint32_t)(sequence_be >> 32), high_be = (uint32_t)sequence_be;
 	uint8_t tos = ip_traffic_class(inner, p->family); /* with ECN: RFC 6040 s. 4.1 */
 	uint32_t sealed = p->length;
+	uint8_t *outer, *tail = inner + sealed;
 	uint32_t total;
-	uint8_t *outer;
 	uint64_t sum;
 
-	sealed += esp_trailer_write(inner + sealed, sealed, p->family);
+	if (unlikely(p->flags & PACKET_SEGMENTS))
+		tail = segments_tail(p);
+	sealed += esp_trailer_write(tail, sealed, p->family);
 	total = o->header_len + sealed + AEAD_TAG_LEN;
 	memcpy(inner - SA_TEMPLATE_LEN, sa->header[n], SA_TEMPLATE_LEN);
 	store32(inner - 12, low_be);
@@ -93,8 +102,13 @@ static inline void esp_encap(struct packet *p, const struct sa_out *sa, uint8_t 
 	op->key = sa->key;
 	op->data = inner;
 	op->tag = inner + sealed;
+	op->chain = NULL;
 	op->iv = sequence_be;
 	op->len = sealed;
+	if (unlikely(p->flags & PACKET_SEGMENTS)) {
+		segments_grow(p, total - o->header_len - p->inner_length);
+		op->chain = segments_aead(p, inner);
+	}
 	if (sa->flags & SA_ESN) {
 		store64(op->aad, sa->spi | (uint64_t)high_be << 32);
 		store32(op->aad + 8, low_be);

@@ -7,14 +7,16 @@
 #include <rte_ring.h>
 
 #include "gateway.h"
+#include "segments.h"
 #include "worker.h"
 
 void exception_punt(struct gateway *gw, struct rte_mbuf *mbuf)
 {
-	const struct packet *p = mbuf_packet(mbuf);
+	struct packet *p = mbuf_packet(mbuf);
 	int32_t tap = gw->port[p->rx_port].exception;
+	uint32_t there = packet_gather(p);
 
-	path_mtu_packet(gw, p->l3, p->length);
+	path_mtu_packet(gw, p->l3, there);
 	/* A tag that the device took off belongs to the frame: the host has its VLANs by it. */
 	if (tap >= 0 && (mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) &&
 	    rte_vlan_insert(&mbuf) != 0)

@@ -11,7 +11,9 @@
 #include <rte_branch_prediction.h>
 #include <rte_mbuf.h>
 
+#include "esp_encap.h"
 #include "ip_header.h"
+#include "segments.h"
 #include "vrf.h"
 #include "worker.h"
 
@@ -19,6 +21,7 @@
 #define IP_MORE_FRAGMENTS 0x2000
 #define IP_OFFSET_MASK    0x1fff
 #define IP_LENGTH_MAX     65535
+#define L2_ROOM           18 /* as where a packet stands behind its Ethernet header */
 
 #define PROTO_FRAGMENT      44
 #define IPV6_FRAGMENT_LEN   8
@@ -70,7 +73,8 @@ static uint8_t *piece_make(const struct cut *cut, struct packet *f, struct rte_m
 	const struct packet *p = cut->p;
 	uint32_t head = cut->header_len + cut->extension;
 	/* Where the packet stood behind its Ethernet header; the same room before this one. */
-	uint8_t *ip = rte_pktmbuf_mtod_offset(m, uint8_t *, 18);
+	uint8_t *ip = rte_pktmbuf_mtod_offset(m, uint8_t *, L2_ROOM);
+	const uint8_t *payload = packet_read(p, cut->header_len + from, size, ip + head);
 
 	*f = *p;
 	f->mbuf = m;
@@ -79,12 +83,14 @@ static uint8_t *piece_make(const struct cut *cut, struct packet *f, struct rte_m
 	f->flags |= PACKET_FRAGMENT;
 	if (f->flags & PACKET_CUT_SEALED)
 		f->flags ^= PACKET_CUT_SEALED | PACKET_PIECE;
+	f->flags &= (uint8_t)~PACKET_SEGMENTS;
 	if (from != 0)
 		f->inner_length = 0; /* what was encrypted counts once */
-	m->data_len = (uint16_t)(18 + f->length);
+	m->data_len = (uint16_t)(L2_ROOM + f->length);
 	m->pkt_len = m->data_len;
 	memcpy(ip, p->l3, cut->header_len);
-	memcpy(ip + head, p->l3 + cut->header_len + from, size);
+	if (payload != ip + head)
+		memcpy(ip + head, payload, size);
 	return ip;
 }
 
@@ -157,6 +163,16 @@ static bool fragment_fits(const struct packet *p)
 	return (load_be16(p->l3 + 6) & IP_OFFSET_MASK) * 8u + p->length <= IP_LENGTH_MAX;
 }
 
+/* A piece's payload, so that the piece fits where it goes and into one buffer; 0: none does. */
+static uint32_t cut_size(const struct cut *cut, uint32_t mtu)
+{
+	uint32_t buffer = rte_pktmbuf_data_room_size(cut->p->mbuf->pool) - RTE_PKTMBUF_HEADROOM;
+	uint32_t most = RTE_MIN(mtu, buffer - L2_ROOM - ESP_TRAILER_ROOM);
+	uint32_t head = cut->header_len + cut->extension;
+
+	return most > head ? (most - head) & ~7u : 0;
+}
+
 /* What a tenant sent, before anything was done to it. */
 static void fragment_packet(struct worker *w, struct packet *p)
 {
@@ -169,15 +185,14 @@ static void fragment_packet(struct worker *w, struct packet *p)
 		return;
 	}
 	if (mtu >= IPV4_LEAST_MTU)
-		cut.size = (mtu - cut.header_len) & ~7u;
+		cut.size = cut_size(&cut, mtu);
 	packet_cut(w, &cut, p, tunnel ? &w->encap : &w->adjacent);
 }
 
 /* What was encrypted, for the path of its tunnel; or as it is, where that has widened meanwhile. */
 static void fragment_outer(struct worker *w, struct packet *p)
 {
-	uint32_t mtu = __atomic_load_n(&p->sa->out.outer[p->outer].outer_mtu, __ATOMIC_RELAXED),
-		 head;
+	uint32_t mtu = __atomic_load_n(&p->sa->out.outer[p->outer].outer_mtu, __ATOMIC_RELAXED);
 	struct cut cut = { .p = p, .piece = w->piece, .header_len = IPV4_HEADER_MIN };
 
 	if (p->length <= mtu) {
@@ -193,8 +208,7 @@ static void fragment_outer(struct worker *w, struct packet *p)
 		cut.header_len = IPV6_HEADER_LEN;
 		cut.extension = IPV6_FRAGMENT_LEN;
 	}
-	head = cut.header_len + cut.extension;
-	cut.size = mtu > head ? (mtu - head) & ~7u : 0;
+	cut.size = cut_size(&cut, mtu);
 	packet_cut(w, &cut, p, &w->adjacent);
 }
 

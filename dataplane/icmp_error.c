@@ -9,6 +9,7 @@
 #include <rte_mbuf.h>
 
 #include "ip_header.h"
+#include "segments.h"
 #include "vrf.h"
 #include "worker.h"
 
@@ -210,15 +211,17 @@ static bool error_make(struct worker *w, struct packet *p)
 	const uint8_t *own = error_source(w, p);
 	uint32_t most = p->family == IP_V4 ? QUOTE_IPV4 : QUOTE_IPV6;
 	uint32_t room = (uint32_t)(p->l3 - (uint8_t *)p->mbuf->buf_addr);
+	/* Of one in several buffers, what the first one holds: all its headers, and more. */
+	uint32_t quote = RTE_MIN(packet_contiguous(p), most);
 
 	if (own == NULL || room < IPV6_HEADER_LEN + ICMP_LEN + 18 || !error_allowed(p) ||
 	    !error_token(w, p->tenant))
 		return false;
 	drop_count(&w->stats, p);
 	if (p->family == IP_V4)
-		error_ipv4(w, p, own, p->length < most ? p->length : most);
+		error_ipv4(w, p, own, quote);
 	else
-		error_ipv6(w, p, own, p->length < most ? p->length : most);
+		error_ipv6(w, p, own, quote);
 	p->reason = DROP_NONE;
 	p->flags |= PACKET_ORIGINATED;
 	p->tunnel = 0;

@@ -13,6 +13,7 @@
 #include "mss.h"
 #include "replay.h"
 #include "sad.h"
+#include "segments.h"
 #include "selector.h"
 #include "vrf.h"
 #include "worker.h"
@@ -130,6 +131,9 @@ static void inbound_prepare(struct worker *w, struct packet_list *list)
 		op->data = esp + ESP_HEADER_LEN;
 		op->len = p->length - p->esp_offset - ESP_HEADER_LEN - AEAD_TAG_LEN;
 		op->tag = op->data + op->len;
+		op->chain = NULL;
+		if (unlikely(p->flags & PACKET_SEGMENTS))
+			op->chain = segments_aead(p, op->data);
 		op->iv = load64(esp + 8);
 		if (sa->flags & SA_ESN) {
 			store32(op->aad, sa->spi);
@@ -234,17 +238,33 @@ static inline bool padding_is_right(const uint8_t *pad, uint32_t len)
 	return true;
 }
 
+/* The two bytes behind `len` bytes of payload, with all that may be padding before them. */
+static __attribute__((noinline)) const uint8_t *
+trailer_of_segments(const struct packet *p, uint32_t len, uint8_t copy[UINT8_MAX + ESP_TRAILER])
+{
+	uint32_t before = RTE_MIN(len, (uint32_t)UINT8_MAX);
+
+	return segments_read(p, p->esp_offset + ESP_HEADER_LEN + len - before, before + ESP_TRAILER,
+			     copy) +
+	       before;
+}
+
 /* From the ESP payload to the inner packet. What is behind the inner packet is TFC padding. */
 static enum drop_reason inbound_strip(struct packet *p)
 {
 	uint8_t *inner = p->l3 + p->esp_offset + ESP_HEADER_LEN;
 	uint32_t len = p->length - p->esp_offset - ESP_HEADER_LEN - AEAD_TAG_LEN - ESP_TRAILER;
-	uint8_t pad_len = inner[len], next_header = inner[len + 1];
 	uint8_t outer_class = ip_traffic_class(p->l3, p->family);
+	uint8_t copy[UINT8_MAX + ESP_TRAILER], pad_len, next_header;
+	const uint8_t *trailer = inner + len;
 	enum drop_reason reason;
 	uint16_t inner_len;
 
-	if (pad_len > len || !padding_is_right(inner + len - pad_len, pad_len))
+	if (unlikely(p->flags & PACKET_SEGMENTS))
+		trailer = trailer_of_segments(p, len, copy);
+	pad_len = trailer[0];
+	next_header = trailer[1];
+	if (pad_len > len || !padding_is_right(trailer - pad_len, pad_len))
 		return DROP_padding;
 	len -= pad_len;
 	if (likely(next_header == NEXT_HEADER_IPV4))

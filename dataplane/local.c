@@ -8,6 +8,7 @@
 #include <rte_mbuf.h>
 
 #include "ip_header.h"
+#include "segments.h"
 #include "vrf.h"
 #include "worker.h"
 
@@ -38,15 +39,18 @@ uint64_t checksum_sum(const uint8_t *p, uint32_t len, uint64_t sum)
 	return len == 1 ? sum + *p : sum;
 }
 
+/* ICMPv6 has the pseudo-header in its checksum: addresses, length, next header. */
+static uint64_t icmp_pseudo_sum(const uint8_t *l3, enum ip_family family, uint32_t len)
+{
+	if (family == IP_V4)
+		return 0;
+	return checksum_sum(l3 + 8, 32, __builtin_bswap32(len)) + ((uint64_t)PROTO_ICMPV6 << 24);
+}
+
 bool icmp_checksum_is_right(const uint8_t *l3, enum ip_family family, const uint8_t *icmp,
 			    uint32_t len)
 {
-	uint64_t sum = 0;
-
-	if (family == IP_V6) /* the pseudo-header: addresses, length, next header */
-		sum = checksum_sum(l3 + 8, 32, __builtin_bswap32(len)) +
-		      ((uint64_t)PROTO_ICMPV6 << 24);
-	return checksum_fold(checksum_sum(icmp, len, sum)) == 0xffff;
+	return checksum_fold(checksum_sum(icmp, len, icmp_pseudo_sum(l3, family, len))) == 0xffff;
 }
 
 static void swap_bytes(uint8_t *a, uint8_t *b, uint32_t n)
@@ -70,7 +74,8 @@ static bool local_echo(struct packet *p)
 
 	if (proto != (p->family == IP_V4 ? PROTO_ICMP : PROTO_ICMPV6) || len < ICMP_ECHO_LEN ||
 	    icmp[0] != request || (p->family == IP_V4 && (load_be16(p->l3 + 6) & 0x3fff) != 0) ||
-	    !icmp_checksum_is_right(p->l3, p->family, icmp, len) ||
+	    checksum_fold(packet_sum(p, offset, len, icmp_pseudo_sum(p->l3, p->family, len))) !=
+		    0xffff ||
 	    ip_bad_source(ip_source(p->l3, p->family), p->family))
 		return false;
 	icmp[0] = p->family == IP_V4 ? ICMP_ECHO_REPLY : ICMPV6_ECHO_REPLY;
@@ -80,15 +85,12 @@ static bool local_echo(struct packet *p)
 		p->l3[8] = REPLY_HOPS;
 		store16(p->l3 + 10, 0);
 		store16(p->l3 + 10, (uint16_t)~checksum_fold(ipv4_checksum_sum(p->l3, offset)));
-		store16(icmp + 2, (uint16_t)~checksum_fold(checksum_sum(icmp, len, 0)));
 	} else {
 		swap_bytes(p->l3 + 8, p->l3 + 24, 16);
 		p->l3[7] = REPLY_HOPS;
-		store16(icmp + 2, (uint16_t)~checksum_fold(checksum_sum(
-					  icmp, len,
-					  checksum_sum(p->l3 + 8, 32, __builtin_bswap32(len)) +
-						  ((uint64_t)PROTO_ICMPV6 << 24))));
 	}
+	store16(icmp + 2, (uint16_t)~checksum_fold(packet_sum(
+				  p, offset, len, icmp_pseudo_sum(p->l3, p->family, len))));
 	return true;
 }
 
@@ -124,7 +126,8 @@ void local_burst(struct worker *w)
 		struct packet *p = list->p[i];
 
 		if (unlikely(!local_echo(p))) {
-			if (local_is_path_mtu(p)) {
+			if (local_is_path_mtu(p) &&
+			    (!(p->flags & PACKET_SEGMENTS) || segments_linearize(p))) {
 				p->route = HANDOFF_PATH_MTU;
 				packet_push(&w->host, p);
 			} else {

@@ -224,6 +224,7 @@ static void worker_queues(struct process *p, struct worker *w)
 			.queue = tx_queue,
 			.lock = port->tx_queues < p->options.workers ? &p->tx_lock[i][tx_queue]
 								     : NULL,
+			.segments = port->tx_segments,
 		};
 	}
 }

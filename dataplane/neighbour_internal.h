@@ -35,7 +35,7 @@ struct neighbour {
 struct share {
 	uint32_t entries;
 	uint32_t unresolved;
-	uint32_t waiting; /* packets */
+	uint32_t waiting; /* buffers */
 };
 
 struct neighbours {
@@ -44,7 +44,7 @@ struct neighbours {
 	uint32_t *bucket;        /* heads of the hash chains */
 	struct share *share;     /* [max_attachments] */
 	uint32_t entries_max;    /* of an attachment, made by packets */
-	uint32_t waiting;        /* packets, in all */
+	uint32_t waiting;        /* buffers, in all */
 	uint32_t mask;
 	uint32_t free; /* head of the free list */
 	uint32_t used; /* entries below were used once */

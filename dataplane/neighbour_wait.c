@@ -10,7 +10,7 @@
 #include "ip_header.h"
 #include "worker.h"
 
-#define WAITING_SHARE  256 /* packets per attachment */
+#define WAITING_SHARE  256 /* buffers per attachment */
 #define WAITING_BUFS   8   /* in all, one in so many of the pool's buffers */
 #define UNRESOLVED_MAX 512 /* entries per attachment that nobody answered for: bounds a scan */
 
@@ -48,6 +48,8 @@ void neighbour_release(struct neighbours *n, uint32_t i, enum drop_reason reason
 	struct neighbour *e = &n->entry[i];
 
 	for (uint32_t k = 0; k < e->waiting; k++) {
+		n->waiting -= e->packet[k]->nb_segs;
+		n->share[e->attachment].waiting -= e->packet[k]->nb_segs;
 		mbuf_packet(e->packet[k])->route = route_value(ROUTE_KIND_ADJACENCY, i);
 		if (reason == DROP_NONE)
 			neighbour_send(n, e->packet[k]);
@@ -56,8 +58,6 @@ void neighbour_release(struct neighbours *n, uint32_t i, enum drop_reason reason
 		else
 			neighbour_drop(n, e->packet[k], reason);
 	}
-	n->waiting -= e->waiting;
-	n->share[e->attachment].waiting -= e->waiting;
 	e->waiting = 0;
 }
 
@@ -65,14 +65,14 @@ static void neighbour_keep(struct neighbours *n, struct neighbour *e, struct rte
 {
 	struct share *share = &n->share[e->attachment];
 
-	if (e->waiting == WAITING_MAX || share->waiting == WAITING_SHARE ||
+	if (e->waiting == WAITING_MAX || share->waiting + mbuf->nb_segs > WAITING_SHARE ||
 	    n->waiting >= n->gw->pool->size / WAITING_BUFS) {
 		neighbour_drop(n, mbuf, DROP_neighbour_wait);
 		return;
 	}
 	e->packet[e->waiting++] = mbuf;
-	share->waiting++;
-	n->waiting++;
+	share->waiting += mbuf->nb_segs;
+	n->waiting += mbuf->nb_segs;
 }
 
 void neighbour_wait(struct neighbours *n, struct rte_mbuf *mbuf)

@@ -9,12 +9,19 @@
 
 #include "esp_encap.h"
 #include "mss.h"
+#include "segments.h"
 #include "selector.h"
 #include "sequence.h"
 #include "vrf.h"
 #include "worker.h"
 
 #define PROTO_UDP 17
+
+/* Room in front is needed; behind, another buffer makes it. */
+static enum drop_reason outbound_make_room(struct packet *p)
+{
+	return esp_encap_has_headroom(p) ? segments_reserve(p, ESP_TRAILER_ROOM) : DROP_no_headroom;
+}
 
 /*
  * What does not fit one outer packet. A tunnel is a link, and carries what every link of its family
@@ -44,7 +51,7 @@ static inline enum drop_reason outbound_check(struct worker *w, struct packet *p
 		if (reason != DROP_NONE)
 			return reason;
 	}
-	return esp_encap_fits(p) ? DROP_NONE : DROP_no_headroom;
+	return likely(esp_encap_fits(p)) ? DROP_NONE : outbound_make_room(p);
 }
 
 static void outbound_sa(struct worker *w, struct packet_list *list)
@@ -152,13 +159,12 @@ static uint32_t outbound_run(struct worker *w, struct packet **run, uint32_t n, 
  */
 static void outbound_udp_checksum(const struct packet *p)
 {
-	uint8_t *udp = p->l3 + IPV6_HEADER_LEN;
 	uint32_t len = p->length - (uint32_t)IPV6_HEADER_LEN;
 	uint64_t pseudo =
 		checksum_sum(p->l3 + 8, 32, __builtin_bswap32(len)) + ((uint64_t)PROTO_UDP << 24);
-	uint16_t sum = (uint16_t)~checksum_fold(checksum_sum(udp, len, pseudo));
+	uint16_t sum = (uint16_t)~checksum_fold(packet_sum(p, IPV6_HEADER_LEN, len, pseudo));
 
-	store16(udp + 6, sum != 0 ? sum : 0xffff);
+	store16(p->l3 + IPV6_HEADER_LEN + 6, sum != 0 ? sum : 0xffff);
 }
 
 void outbound_burst(struct worker *w)

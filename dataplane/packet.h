@@ -26,6 +26,7 @@ enum packet_flags {
 	PACKET_CUT_SEALED = 1u << 4, /* must get through, and is to be cut once it is encrypted */
 	PACKET_UDP_SUM = 1u << 5,    /* outbound: wants a UDP checksum when it is encrypted */
 	PACKET_PIECE = 1u << 6,      /* of what was cut once it was encrypted: the underlay's */
+	PACKET_SEGMENTS = 1u << 7,   /* lies in several buffers, see segments.h */
 };
 
 struct packet {

@@ -14,11 +14,41 @@
 /* What the walks profit from; what a device lacks is done in software. */
 #define RX_OFFLOADS (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_VLAN_STRIP)
 #define TX_OFFLOADS (RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE)
+#define L2_MOST     (RTE_ETHER_HDR_LEN + 4u) /* with a tag */
 #define RSS_FIELDS  (RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_ESP)
 
-static int port_configure(struct port *port, const struct rte_eth_dev_info *info,
-			  const struct port_options *options)
+/*
+ * Frames of the port's size that one buffer does not hold come and go in several. Only then is
+ * the device asked for it: it costs the speed of its simplest send path, and of that which frees a
+ * burst at once (which wants buffers by themselves).
+ */
+static void port_segments(struct port *port, const struct rte_eth_dev_info *info, uint16_t mtu,
+			  struct rte_mempool *pool)
 {
+	uint32_t room = rte_pktmbuf_data_room_size(pool) - RTE_PKTMBUF_HEADROOM;
+	/* These send them and do not say so. */
+	bool silent = strcmp(info->driver_name, "net_pcap") == 0 ||
+		      strcmp(info->driver_name, "net_null") == 0;
+
+	if (mtu + L2_MOST <= room)
+		return;
+	port->rx_offloads |= info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER;
+	port->tx_segments = silent || (info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS);
+	if (port->tx_segments) {
+		port->tx_offloads |= info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+		port->tx_offloads &= ~RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
+	} else {
+		log_warn(
+			"port %s: %s can't send frames from several buffers: those of more than %u "
+			"bytes are dropped; raise --mbuf-size to %u",
+			port->name, info->driver_name, room, mtu + L2_MOST);
+	}
+}
+
+static int port_configure(struct port *port, const struct rte_eth_dev_info *info,
+			  const struct port_options *options, struct rte_mempool *pool)
+{
+	uint16_t mtu = options->mtu != 0 ? options->mtu : RTE_ETHER_MTU;
 	struct rte_eth_conf conf = { 0 };
 	int err;
 
@@ -28,6 +58,8 @@ static int port_configure(struct port *port, const struct rte_eth_dev_info *info
 		return -ENOTSUP;
 	port->rx_offloads = info->rx_offload_capa & RX_OFFLOADS;
 	port->tx_offloads = info->tx_offload_capa & TX_OFFLOADS;
+	port_segments(port, info, mtu, pool);
+	conf.rxmode.mtu = options->mtu;
 	conf.rxmode.offloads = port->rx_offloads;
 	conf.txmode.offloads = port->tx_offloads;
 	if (port->rx_queues > 1 && (info->flow_type_rss_offloads & RSS_FIELDS) != 0) {
@@ -89,13 +121,11 @@ int port_open(struct port *port, const char *name, const char *device,
 	}
 	err = rte_eth_dev_info_get(port->dpdk_id, &info);
 	if (err == 0)
-		err = port_configure(port, &info, options);
+		err = port_configure(port, &info, options, pool);
 	if (err == 0 && options->mtu != 0)
 		err = rte_eth_dev_set_mtu(port->dpdk_id, options->mtu);
-	if (err == -ENOTSUP && options->mtu != 0) {
-		log_warn("port %s: the device keeps its own MTU", name);
-		err = 0;
-	}
+	if (err == -ENOTSUP && options->mtu != 0)
+		err = 0; /* such a device goes by what it was configured with */
 	if (err == 0)
 		err = port_queues(port, options, pool);
 	if (err == 0)

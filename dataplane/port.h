@@ -22,6 +22,7 @@ struct port {
 	uint16_t tx_queues;
 	uint16_t mtu;
 	uint8_t mac[6];
+	bool tx_segments;  /* it sends packets that lie in several buffers */
 	int32_t exception; /* index of the port that is its exception interface; -1: none */
 	uint64_t rx_offloads;
 	uint64_t tx_offloads;

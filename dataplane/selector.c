@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "selector.h"
 
+#include "segments.h"
 #include "upper.h"
 #include "worker.h"
 
@@ -161,5 +162,5 @@ bool selectors_allow(const struct worker *w, const struct packet *p, enum select
 	const struct selectors *s =
 		__atomic_load_n(&w->tables->selectors[p->tunnel], __ATOMIC_ACQUIRE);
 
-	return s != NULL && selectors_match(s, p->l3, p->family, p->length, source);
+	return s != NULL && selectors_match(s, p->l3, p->family, packet_contiguous(p), source);
 }

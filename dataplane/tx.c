@@ -10,6 +10,7 @@
 #include <rte_spinlock.h>
 
 #include "ip_header.h"
+#include "segments.h"
 #include "trace.h"
 #include "vrf.h"
 #include "worker.h"
@@ -28,6 +29,22 @@ static inline void packet_to_mbuf(const struct packet *p, uint32_t l2)
 	m->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
 }
 
+/* The mbuf of a packet in several is brought up to date, and into one where the port wants that. */
+static void adjacent_send(struct worker *w, struct packet *p, const struct adjacency *a)
+{
+	uint32_t l2 = adjacency_write(a, p->l3,
+				      p->family == IP_V4 ? ETHERTYPE_IPV4_BE : ETHERTYPE_IPV6_BE);
+
+	p->attachment = a->attachment;
+	if (likely(!(p->flags & PACKET_SEGMENTS))) {
+		packet_to_mbuf(p, l2);
+	} else if (!segments_to_mbuf(p, l2, w->tx[a->port].segments)) {
+		packet_drop(w, p, DROP_multi_segment);
+		return;
+	}
+	packet_out(w, p, a->port);
+}
+
 void adjacent_burst(struct worker *w)
 {
 	struct packet_list *list = &w->adjacent;
@@ -41,11 +58,7 @@ void adjacent_burst(struct worker *w)
 		if (unlikely(p->length > a->mtu)) {
 			packet_oversize(w, p);
 		} else if (likely(state == ADJACENCY_COMPLETE)) {
-			p->attachment = a->attachment;
-			packet_to_mbuf(p, adjacency_write(a, p->l3,
-							  p->family == IP_V4 ? ETHERTYPE_IPV4_BE
-									     : ETHERTYPE_IPV6_BE));
-			packet_out(w, p, a->port);
+			adjacent_send(w, p, a);
 		} else if (state == ADJACENCY_INCOMPLETE || state == ADJACENCY_FAILED) {
 			packet_push(&w->host, p); /* to wait, and to have it asked for again */
 		} else {
@@ -103,7 +116,7 @@ static void tx_port(struct worker *w, uint32_t port)
 
 	for (uint32_t i = 0; i < list->n; i++) {
 		mbufs[i] = list->p[i]->mbuf;
-		bytes += mbufs[i]->data_len;
+		bytes += mbufs[i]->pkt_len;
 	}
 	if (unlikely(w->tracing))
 		for (uint32_t i = 0; i < list->n; i++)
@@ -116,7 +129,7 @@ static void tx_port(struct worker *w, uint32_t port)
 	/* From here on the mbufs that were sent are the device's: only descriptors may be read. */
 	tx_count(w, list->p, sent);
 	for (uint32_t i = sent; i < list->n; i++) {
-		bytes -= mbufs[i]->data_len;
+		bytes -= mbufs[i]->pkt_len;
 		packet_drop(w, list->p[i], DROP_tx_full);
 	}
 	w->stats.port[port].tx_packets += sent;

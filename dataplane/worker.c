@@ -11,6 +11,7 @@
 #include <rte_ring.h>
 
 #include "reclaim.h"
+#include "segments.h"
 #include "trace.h"
 #include "vrf.h"
 
@@ -86,6 +87,16 @@ void worker_finish(struct worker *w)
 	}
 }
 
+/* A whole frame of the main lcore's. */
+static void inbox_frame(struct worker *w, struct packet *p)
+{
+	if (unlikely(p->mbuf->nb_segs != 1 && !w->tx[p->rx_port].segments &&
+		     !segments_linearize(p)))
+		packet_drop(w, p, DROP_multi_segment);
+	else
+		packet_out(w, p, p->rx_port);
+}
+
 uint32_t worker_inbox(struct worker *w)
 {
 	void *mbufs[BURST_MAX];
@@ -99,7 +110,7 @@ uint32_t worker_inbox(struct worker *w)
 		if (unlikely(p->generation != handoff_generation(w->tables, p)))
 			packet_drop(w, p, DROP_detached);
 		else if (p->route == HANDOFF_FRAME)
-			packet_out(w, p, p->rx_port);
+			inbox_frame(w, p);
 		else if (p->route == HANDOFF_UNREACHABLE)
 			packet_drop(w, p, DROP_neighbour_failed);
 		else

@@ -32,6 +32,7 @@ struct worker_tx {
 	uint16_t dpdk_id;
 	uint16_t queue;
 	uint32_t *lock; /* shared with other workers where the device has too few queues; or NULL */
+	bool segments;  /* takes packets in several buffers */
 };
 
 struct worker {

@@ -21,11 +21,12 @@
 #include "packet_fix.h"
 #include "reclaim.h"
 #include "replay.h"
+#include "segments.h"
 #include "trace.h"
 #include "underlay.h"
 #include "vrf.h"
 
-#define POOL_MBUFS 511
+#define POOL_MBUFS 1023
 #define RING_SIZE  256
 #define TUNNELS    ORACLE_TUNNELS
 #define SELECTIVE  4 /* the tunnel that has traffic selectors */
@@ -62,18 +63,28 @@ static uint16_t soft_rx(void *queue, struct rte_mbuf **mbufs, uint16_t n)
 
 static void frame_sent(struct soft_gateway *g, uint32_t port, struct rte_mbuf *m)
 {
-	const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
+	uint32_t len = m->pkt_len, at = 0;
 	const char *reason;
+	uint8_t *frame;
 
 	FUZZ_CHECK(rte_mbuf_check(m, 1, &reason) == 0);
-	FUZZ_CHECK(m->nb_segs == 1 && m->data_len == m->pkt_len);
-	if (port == SOFT_LAN)
-		oracle_lan_out(&g->oracle, frame, m->data_len);
-	else
-		oracle_wan_out(&g->oracle, frame, m->data_len);
-	/* Who reads on, reads something else. */
-	memset(rte_pktmbuf_mtod(m, void *), 0xdd, m->data_len);
+	FUZZ_CHECK(m->nb_segs == 1 || g->worker->tx[port].segments);
+	/* Of its own size, so that what reads behind it is seen. */
+	frame = malloc(len);
+	FUZZ_CHECK(frame != NULL);
+	for (struct rte_mbuf *s = m; s != NULL; s = s->next) {
+		FUZZ_CHECK(s->data_len != 0);
+		memcpy(frame + at, rte_pktmbuf_mtod(s, const void *), s->data_len);
+		at += s->data_len;
+		/* Who reads on, reads something else. */
+		memset(rte_pktmbuf_mtod(s, void *), 0xdd, s->data_len);
+	}
 	rte_pktmbuf_free(m);
+	if (port == SOFT_LAN)
+		oracle_lan_out(&g->oracle, frame, len);
+	else
+		oracle_wan_out(&g->oracle, frame, len);
+	free(frame);
 }
 
 static uint16_t soft_tx(void *queue, struct rte_mbuf **mbufs, uint16_t n)
@@ -349,8 +360,11 @@ void soft_gateway_begin(struct soft_gateway *g, uint8_t options)
 		tables->sa[ID_OUT(t)].out.sequence = 1;
 	}
 	tables->port[SOFT_WAN].exception = (uint8_t)(SOFT_EXCEPTION(options) % 3);
-	for (uint32_t i = 0; i < 2; i++)
+	for (uint32_t i = 0; i < 2; i++) {
 		g->port[i].tx_room = room[options >> SOFT_TX_SHIFT & 3];
+		g->worker->tx[i].segments = options & SOFT_TX_SEGMENTS;
+	}
+	g->cut = SOFT_CUT(options);
 	if (options & SOFT_TRACE)
 		FUZZ_CHECK(trace_start(gw->trace, &all) == 0);
 	paths_reset(g);
@@ -361,13 +375,49 @@ void soft_gateway_begin(struct soft_gateway *g, uint8_t options)
 	g->frames = 0;
 }
 
+/* How many bytes of the frame go into the next buffer. */
+static uint32_t frame_cut(enum soft_cut cut, uint32_t done, uint32_t len)
+{
+	static const uint32_t headers[] = { 15, 0, 22, 9, 13, 31, 200 };
+	uint32_t left = len - done;
+
+	if (cut == SOFT_HALVES)
+		return done == 0 ? len - len / 2 : left;
+	if (cut == SOFT_END) /* in the tag, in the trailer */
+		return left > 19 ? left - 19 : left > 7 ? left - 7 : left;
+	for (uint32_t i = 0, at = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
+		at += headers[i];
+		if (at > done)
+			return RTE_MIN(at - done, left);
+	}
+	return left;
+}
+
+/* The rest of a frame, of which `done` bytes are in m, into buffers of its own. */
+static void frame_chain(struct soft_gateway *g, struct rte_mbuf *m, const uint8_t *frame,
+			uint32_t done, uint32_t len, enum soft_cut cut)
+{
+	while (done < len) {
+		uint32_t n = frame_cut(cut, done, len);
+		struct rte_mbuf *next = rte_pktmbuf_alloc(g->pool);
+
+		FUZZ_CHECK(next != NULL);
+		if (done & 1) /* no room behind it */
+			next->data_off = (uint16_t)(next->buf_len - n);
+		memcpy(rte_pktmbuf_append(next, (uint16_t)n), frame + done, n);
+		FUZZ_CHECK(rte_pktmbuf_chain(m, next) == 0);
+		done += n;
+	}
+}
+
 /* As a device delivers it. */
 static struct rte_mbuf *frame_mbuf(struct soft_gateway *g, const uint8_t *frame, uint32_t len,
 				   uint32_t how)
 {
-	struct rte_mbuf *m = rte_pktmbuf_alloc(g->pool), *tail;
+	enum soft_cut cut = how & SOFT_SEGMENTS ? SOFT_HALVES : g->cut;
+	struct rte_mbuf *m = rte_pktmbuf_alloc(g->pool);
 	uint16_t vlan, ethertype;
-	uint32_t l3;
+	uint32_t l3, first;
 
 	FUZZ_CHECK(m != NULL && len <= SOFT_FRAME_MAX);
 	if ((how & SOFT_STRIPPED) && frame_parse(frame, len, &vlan, &ethertype, &l3) && l3 == 18) {
@@ -379,16 +429,11 @@ static struct rte_mbuf *frame_mbuf(struct soft_gateway *g, const uint8_t *frame,
 		memcpy(rte_pktmbuf_append(m, (uint16_t)(len - 16)), frame + 16, len - 16);
 		return m;
 	}
+	first = cut == SOFT_WHOLE ? len : frame_cut(cut, 0, len);
 	if (how & SOFT_AT_END)
-		m->data_off = (uint16_t)(m->buf_len - len);
-	memcpy(rte_pktmbuf_append(m, (uint16_t)len), frame, len);
-	if (!(how & SOFT_SEGMENTS) || len < 2)
-		return m;
-	tail = rte_pktmbuf_alloc(g->pool);
-	FUZZ_CHECK(tail != NULL);
-	memcpy(rte_pktmbuf_append(tail, (uint16_t)(len - len / 2)), frame + len / 2, len - len / 2);
-	rte_pktmbuf_trim(m, (uint16_t)(len - len / 2));
-	FUZZ_CHECK(rte_pktmbuf_chain(m, tail) == 0);
+		m->data_off = (uint16_t)(m->buf_len - first);
+	memcpy(rte_pktmbuf_append(m, (uint16_t)first), frame, first);
+	frame_chain(g, m, frame, first, len, cut);
 	return m;
 }
 
@@ -412,6 +457,7 @@ static bool main_run(struct soft_gateway *g)
 {
 	struct gateway *gw = &g->f->gw;
 	bool any = false;
+	uint32_t there;
 	void *m;
 
 	while (rte_ring_dequeue(g->to_main, &m) == 0) {
@@ -422,7 +468,8 @@ static bool main_run(struct soft_gateway *g)
 			break;
 		case HANDOFF_PUNT:
 		case HANDOFF_PATH_MTU:
-			path_mtu_packet(gw, mbuf_packet(m)->l3, mbuf_packet(m)->length);
+			there = packet_gather(mbuf_packet(m));
+			path_mtu_packet(gw, mbuf_packet(m)->l3, there);
 			rte_pktmbuf_free(m);
 			break;
 		default:

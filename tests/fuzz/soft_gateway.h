@@ -37,10 +37,15 @@
 #define SOFT_EXCEPTION(options) ((options)&3u) /* enum exception of the underlay's port; 3: none */
 #define SOFT_TRACE              (1u << 2)
 #define SOFT_TX_SHIFT           3 /* two bits: how full the ports' transmit queues are */
+#define SOFT_CUT(options)       ((options) >> 5 & 3u) /* enum soft_cut of all frames */
+#define SOFT_TX_SEGMENTS        (1u << 7)             /* ports send from several buffers */
+
+/* Where frames that come in several buffers are cut. */
+enum soft_cut { SOFT_WHOLE, SOFT_HALVES, SOFT_HEADERS, SOFT_END };
 
 /* How a frame lies in its buffer. */
 #define SOFT_AT_END   (1u << 0) /* ends with it: a read behind the frame is seen */
-#define SOFT_SEGMENTS (1u << 1) /* in two buffers */
+#define SOFT_SEGMENTS (1u << 1) /* in several buffers */
 #define SOFT_STRIPPED (1u << 2) /* the device took the VLAN tag off, where there is one */
 
 struct soft_port {
@@ -66,6 +71,7 @@ struct soft_gateway {
 	uint32_t fragment_id;
 	uint8_t go;
 	uint8_t stop;
+	enum soft_cut cut;
 	bool disturbed;    /* neighbours may have changed */
 	uint64_t now;      /* ms; only ever grows */
 	uint64_t path_now; /* the same, of what is learnt about paths */
