@@ -80,16 +80,25 @@ static uint64_t left_of(uint64_t limit, uint64_t used, bool *over)
 	return 0;
 }
 
-/* Of packets and bytes: what the dataplane counts begins behind `before`. */
-static bool limits_left(const struct abi_lifetime *limits, const struct store_life *record,
-			const struct store_use *before, struct abi_lifetime *left)
+/* What is left when so much is used. Returns whether a limit has been reached. */
+static bool limits_left(const struct abi_lifetime *limits, const struct store_use *use,
+			struct abi_lifetime *left)
 {
 	bool over = false;
 
-	left->bytes = left_of(limits->bytes, before->bytes, &over);
-	left->packets = left_of(limits->packets, before->packets, &over);
-	left->seconds = left_of(limits->seconds, age_of(record), &over);
+	left->bytes = left_of(limits->bytes, use->bytes, &over);
+	left->packets = left_of(limits->packets, use->packets, &over);
+	left->seconds = left_of(limits->seconds, use->seconds, &over);
 	return over;
+}
+
+static enum abi_sa_state state_of(const struct lifetime *lifetime, const struct store_use *use)
+{
+	struct abi_lifetime left;
+
+	return limits_left(&lifetime->hard, use, &left)   ? ABI_SA_HARD
+	       : limits_left(&lifetime->soft, use, &left) ? ABI_SA_SOFT
+							  : ABI_SA_LIVE;
 }
 
 static bool is_limited(const struct lifetime *lifetime)
@@ -114,7 +123,7 @@ int life_install(struct lives *lives, const struct sa *sa, const struct lifetime
 		 bool writable, struct abi_sa *record, enum abi_sa_state *became)
 {
 	struct store_life known;
-	uint32_t state;
+	enum abi_sa_state state;
 	struct life *life;
 	int ret = record_get(lives->store, sa, &known);
 
@@ -123,18 +132,18 @@ int life_install(struct lives *lives, const struct sa *sa, const struct lifetime
 		return ret;
 	if (known.state == ABI_SA_HARD)
 		return -ETIME;
-	state = known.state;
-	if (limits_left(&lifetime->soft, &known, &known.used, &record->soft))
-		known.state = ABI_SA_SOFT;
-	if (limits_left(&lifetime->hard, &known, &known.used, &record->hard))
-		known.state = ABI_SA_HARD;
-	if (known.state != state)
-		*became = (enum abi_sa_state)known.state;
 	known.before = known.used;
+	known.before.seconds = age_of(&known);
 	known.boot = lives->boot;
+	state = state_of(lifetime, &known.before);
+	if (state > known.state)
+		*became = state;
+	known.state = state;
 	ret = writable ? store_life_set(lives->store, sa->digest, &known) : 0;
-	if (ret < 0 || known.state == ABI_SA_HARD)
+	if (ret < 0 || state == ABI_SA_HARD)
 		return ret < 0 ? ret : -ETIME;
+	limits_left(&lifetime->soft, &known.before, &record->soft);
+	limits_left(&lifetime->hard, &known.before, &record->hard);
 	life = life_put(lives, sa->id);
 	if (life == NULL)
 		return -ENOMEM;
@@ -152,11 +161,12 @@ int life_adopt(struct lives *lives, const struct sa *sa, const struct lifetime *
 
 	if (ret < 0)
 		return ret;
-	if (known.boot != lives->boot) { /* of this dataplane the disk knows nothing */
+	if (!news && known.boot != lives->boot) { /* the disk is from before this dataplane */
 		known.before = known.used;
-		known.boot = lives->boot;
+		known.before.seconds = age_of(&known);
 		news = true;
 	}
+	known.boot = lives->boot;
 	if (record->state > known.state && record->state <= ABI_SA_HARD) {
 		known.state = record->state;
 		news = true;
@@ -173,18 +183,26 @@ static void ended_fill(const struct abi_lifetime *limits, struct abi_lifetime *l
 	left->seconds += limits->seconds != 0 && left->seconds == 0;
 }
 
-int life_repeat(struct lives *lives, const struct lifetime *lifetime, struct abi_sa *record)
+int life_repeat(struct lives *lives, const struct lifetime *lifetime, bool writable,
+		struct abi_sa *record)
 {
 	struct life *life = record->id < lives->size ? lives->by_id[record->id] : NULL;
+	struct store_use use;
 
 	if (life == NULL || life->record.state == ABI_SA_HARD)
 		return -ETIME;
 	life->limited = is_limited(lifetime);
-	limits_left(&lifetime->soft, &life->record, &life->record.before, &record->soft);
-	limits_left(&lifetime->hard, &life->record, &life->record.before, &record->hard);
+	limits_left(&lifetime->soft, &life->record.before, &record->soft);
+	limits_left(&lifetime->hard, &life->record.before, &record->hard);
 	ended_fill(&lifetime->soft, &record->soft);
 	ended_fill(&lifetime->hard, &record->hard);
-	return 0;
+	use = life->record.used;
+	use.seconds = age_of(&life->record);
+	/* A soft limit that was put later isn't reached any more. */
+	if (life->record.state == ABI_SA_LIVE || state_of(lifetime, &use) != ABI_SA_LIVE)
+		return 0;
+	life->record.state = ABI_SA_LIVE;
+	return writable ? store_life_set(lives->store, life->digest, &life->record) : 0;
 }
 
 int life_mark(struct lives *lives, uint32_t id, enum abi_sa_state state)

@@ -6,10 +6,10 @@
  * by the digest of its key and salt, as leases are (lease.h), and outlive the SA: what has ended
  * stays dead, also under another id or in another tunnel. The dataplane is given what is left.
  *
- * Seconds are exact, as far as the host's clock is. Packets and bytes are those that the
- * dataplane counts from the SET on, added to those before. They are saved with every sample
- * where there is a limit on them, and when a dataplane is lost: only if both processes die are
- * those since the last sample forgotten.
+ * The dataplane counts packets, bytes and seconds from when it was given the SA; what was used up
+ * before that is taken from each limit. Seconds are exact, as far as the host's clock is. Packets and
+ * bytes are saved with every sample where there is a limit on them, and when a dataplane is lost:
+ * only if both processes die are those since the last sample forgotten.
  */
 #ifndef KAIDO_CONTROL_LIFE_H
 #define KAIDO_CONTROL_LIFE_H
@@ -52,8 +52,10 @@ int life_install(struct lives *lives, const struct sa *sa, const struct lifetime
 /* The dataplane has this SA already, as its dump says. Within a transaction of the store. */
 int life_adopt(struct lives *lives, const struct sa *sa, const struct lifetime *lifetime,
 	       const struct abi_sa *record);
-/* For a record of an SA that is there and is told its lifetime again. -ETIME: it has ended. */
-int life_repeat(struct lives *lives, const struct lifetime *lifetime, struct abi_sa *record);
+/* For a record of an SA that is there and may have another lifetime. -ETIME: it has ended. Within a
+ * transaction of the store, unless `writable` is false. */
+int life_repeat(struct lives *lives, const struct lifetime *lifetime, bool writable,
+		struct abi_sa *record);
 void life_forget(struct lives *lives, uint32_t id);
 const struct life *life_find(const struct lives *lives, uint32_t id);
 

@@ -85,8 +85,8 @@ int plan_object_order(const void *first, const void *second)
 }
 
 /*
- * A dump tells what was set, which is what was left then of what was configured: where there is a
- * limit it is set again.
+ * A dump tells what was set, which is what was left then of what was configured: whether that is
+ * what it should be is known where leases are granted.
  */
 static bool lifetimes_same(const struct plan_object *a, const struct plan_object *b)
 {

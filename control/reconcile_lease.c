@@ -67,13 +67,26 @@ static void used_up(void *context, const struct lease *lease)
 	reconcile_event(reconcile, "rekey", tenant, tunnel, line);
 }
 
-static int sa_grant(struct reconcile *reconcile, struct plan_object *object)
+/* What is set again for its lifetime: has the dataplane been told the same? */
+static bool is_told(const struct plan *plan, const struct abi_sa *record)
+{
+	const struct plan_object *have = plan_set_find(&plan->have, PLAN_SA, record->id);
+
+	return have != NULL && have->sa == NULL &&
+	       memcmp(&have->as.sa.soft, &record->soft, sizeof(record->soft)) == 0 &&
+	       memcmp(&have->as.sa.hard, &record->hard, sizeof(record->hard)) == 0;
+}
+
+static int sa_grant(struct reconcile *reconcile, const struct plan *plan,
+		    struct plan_object *object)
 {
 	struct lease spent = { .id = object->as.sa.id };
 	int ret = reconcile_life_grant(reconcile, object, true);
 
 	if (ret < 0)
 		return ret;
+	if (object->again && is_told(plan, &object->as.sa))
+		return -EALREADY;
 	if (object->again)
 		lease_repeat(&reconcile->leases, &object->as.sa);
 	if (object->again || object->as.sa.direction != ABI_SA_OUT)
@@ -89,12 +102,14 @@ static int sa_grant(struct reconcile *reconcile, struct plan_object *object)
 int reconcile_leases_grant(struct reconcile *reconcile, struct plan *plan)
 {
 	size_t kept = 0;
-	int ret;
 
 	for (size_t i = 0; i < plan->n; i++) {
-		ret = plan->steps[i].type == ABI_SA_SET ? sa_grant(reconcile, plan->steps[i].object)
-							: 0;
-		if (ret == -EDQUOT || ret == -ETIME)
+		const struct plan_step *step = &plan->steps[i];
+		int ret = 0;
+
+		if (step->type == ABI_SA_SET)
+			ret = sa_grant(reconcile, plan, step->object);
+		if (ret == -EDQUOT || ret == -ETIME || ret == -EALREADY)
 			continue;
 		if (ret < 0)
 			return ret;

@@ -27,7 +27,7 @@ int reconcile_life_grant(struct reconcile *reconcile, struct plan_object *object
 	int ret;
 
 	if (object->again)
-		return life_repeat(&reconcile->lives, lifetime, &object->as.sa);
+		return life_repeat(&reconcile->lives, lifetime, writable, &object->as.sa);
 	ret = life_install(&reconcile->lives, object->sa, lifetime, writable, &object->as.sa,
 			   &became);
 	if (became != ABI_SA_LIVE && writable)

@@ -54,6 +54,7 @@ int store_lease_raise(struct store *store, const uint8_t digest[VAULT_DIGEST_LEN
 struct store_use {
 	uint64_t packets;
 	uint64_t bytes;
+	uint64_t seconds;
 };
 
 /* How far the life of a key has come. */
@@ -61,8 +62,8 @@ struct store_life {
 	int64_t born;            /* seconds since the epoch */
 	uint32_t state;          /* enum abi_sa_state, as far as known */
 	uint64_t boot;           /* of the dataplane that had it last ... */
-	struct store_use before; /* ... and what it had carried before that one had it */
-	struct store_use used;   /* in all, when it was written */
+	struct store_use before; /* ... and what it had used up when that one was given it */
+	struct store_use used;   /* in all, when it was written; `seconds` follow from `born` */
 };
 /* By the digest of key and salt, as above. 1: there, 0: not. */
 int store_life_get(struct store *store, const uint8_t digest[VAULT_DIGEST_LEN],

@@ -16,8 +16,10 @@ int store_life_get(struct store *store, const uint8_t digest[VAULT_DIGEST_LEN],
 	life->boot = (uint64_t)sqlite3_column_int64(statement, 2);
 	life->before.packets = (uint64_t)sqlite3_column_int64(statement, 3);
 	life->before.bytes = (uint64_t)sqlite3_column_int64(statement, 4);
-	life->used.packets = (uint64_t)sqlite3_column_int64(statement, 5);
-	life->used.bytes = (uint64_t)sqlite3_column_int64(statement, 6);
+	life->before.seconds = (uint64_t)sqlite3_column_int64(statement, 5);
+	life->used.packets = (uint64_t)sqlite3_column_int64(statement, 6);
+	life->used.bytes = (uint64_t)sqlite3_column_int64(statement, 7);
+	life->used.seconds = 0;
 	sqlite3_reset(statement);
 	return 1;
 }
@@ -33,7 +35,8 @@ int store_life_set(struct store *store, const uint8_t digest[VAULT_DIGEST_LEN],
 	sqlite3_bind_int64(statement, 4, (sqlite3_int64)life->boot);
 	sqlite3_bind_int64(statement, 5, (sqlite3_int64)life->before.packets);
 	sqlite3_bind_int64(statement, 6, (sqlite3_int64)life->before.bytes);
-	sqlite3_bind_int64(statement, 7, (sqlite3_int64)life->used.packets);
-	sqlite3_bind_int64(statement, 8, (sqlite3_int64)life->used.bytes);
+	sqlite3_bind_int64(statement, 7, (sqlite3_int64)life->before.seconds);
+	sqlite3_bind_int64(statement, 8, (sqlite3_int64)life->used.packets);
+	sqlite3_bind_int64(statement, 9, (sqlite3_int64)life->used.bytes);
 	return store_run(store, statement);
 }

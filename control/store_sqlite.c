@@ -31,8 +31,8 @@ static const char schema[] =
 	" WITHOUT ROWID;"
 	"CREATE TABLE IF NOT EXISTS life (digest BLOB PRIMARY KEY, born INTEGER NOT NULL,"
 	" state INTEGER NOT NULL, boot INTEGER NOT NULL, before_packets INTEGER NOT NULL,"
-	" before_bytes INTEGER NOT NULL, packets INTEGER NOT NULL, bytes INTEGER NOT NULL)"
-	" WITHOUT ROWID;"
+	" before_bytes INTEGER NOT NULL, before_seconds INTEGER NOT NULL, packets INTEGER NOT NULL,"
+	" bytes INTEGER NOT NULL) WITHOUT ROWID;"
 	"CREATE TABLE IF NOT EXISTS event (id INTEGER PRIMARY KEY AUTOINCREMENT,"
 	" time INTEGER NOT NULL, tenant TEXT NOT NULL, tunnel TEXT NOT NULL,"
 	" document TEXT NOT NULL);"
@@ -63,9 +63,10 @@ static const char *const sql[STORE_STATEMENTS] = {
 	[STORE_LEASE_GET] = "SELECT granted FROM lease WHERE digest = ?1",
 	[STORE_LEASE_RAISE] = ("INSERT INTO lease VALUES (?1, ?2) ON CONFLICT (digest) DO UPDATE"
 			       " SET granted = excluded.granted WHERE excluded.granted > granted"),
-	[STORE_LIFE_GET] = "SELECT born, state, boot, before_packets, before_bytes, packets, bytes"
-			   " FROM life WHERE digest = ?1",
-	[STORE_LIFE_SET] = "INSERT OR REPLACE INTO life VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+	[STORE_LIFE_GET] = "SELECT born, state, boot, before_packets, before_bytes,"
+			   " before_seconds, packets, bytes FROM life WHERE digest = ?1",
+	[STORE_LIFE_SET] =
+		"INSERT OR REPLACE INTO life VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
 	[STORE_BEFORE_SET] = "INSERT OR REPLACE INTO before VALUES (?1, ?2, ?3)",
 	[STORE_BEFORE_LIST] = "SELECT kind, name, document FROM before",
 	[STORE_BEFORE_CLEAR] = "DELETE FROM before",

@@ -229,6 +229,11 @@ class Lives(Telling):
         shown = self.sas()["in"]
         self.assertEqual(shown["born"], born)
         self.assertLessEqual(self.records()[shown["id"]].hard.seconds, 99998)
+        # What it was told it is not told again: that is counted from when it was given the SA.
+        given = {bytes(r) for r in self.records().values()}
+        self.kill_kaidod()
+        self.world.wait_converged()
+        self.assertEqual({bytes(r) for r in self.records().values()}, given)
 
     def restart_dataplane_alone(self):
         self.world.stop_dataplane()

@@ -86,6 +86,7 @@ static void seconds_go_on_over_restarts(void **state)
 {
 	struct bed *bed = *state;
 	struct lifetime lifetime = { .soft = { .seconds = 3000 }, .hard = { .seconds = 100000 } };
+	const struct lifetime later = { .soft = { .seconds = 60000 } };
 	struct sa sa = sa_make(3, 7), other_id = sa_make(5, 7);
 	enum abi_sa_state became;
 	struct abi_sa record;
@@ -109,9 +110,14 @@ static void seconds_go_on_over_restarts(void **state)
 	assert_int_equal(install(bed, &lives, &sa, &lifetime, &record, &became), 0);
 	assert_int_equal(became, ABI_SA_SOFT);
 	assert_int_equal(record.soft.seconds, 0);
-	/* Told once. */
+	/* Told once, and taken back where the limit is put later. */
 	assert_int_equal(install(bed, &lives, &sa, &lifetime, &record, &became), 0);
 	assert_int_equal(became, ABI_SA_LIVE);
+	assert_int_equal(life_find(&lives, sa.id)->record.state, ABI_SA_SOFT);
+	assert_int_equal(store_begin(bed->store), 0);
+	assert_int_equal(life_repeat(&lives, &later, true, &record), 0);
+	assert_int_equal(store_commit(bed->store), 0);
+	assert_int_equal(life_find(&lives, sa.id)->record.state, ABI_SA_LIVE);
 	age(bed, &sa, 100000);
 	assert_int_equal(install(bed, &lives, &sa, &lifetime, &record, &became), -ETIME);
 	assert_int_equal(became, ABI_SA_HARD);
@@ -153,7 +159,7 @@ static void uses_are_added_over_dataplanes(void **state)
 	assert_int_equal(look.used.packets, 450);
 	/* It is told the same again: the dataplane counts from the beginning. */
 	record = (struct abi_sa){ .id = sa.id };
-	assert_int_equal(life_repeat(&lives, &lifetime, &record), 0);
+	assert_int_equal(life_repeat(&lives, &lifetime, true, &record), 0);
 	assert_int_equal(record.hard.bytes, 100000);
 	/* The dataplane dies; what it counted last is known. */
 	lives_lost(&lives);
@@ -187,9 +193,13 @@ static void a_shorter_life_ends_one_that_is_there(void **state)
 
 	lives_start(bed, &lives, 1);
 	assert_int_equal(install(bed, &lives, &sa, &none, &record, &became), 0);
+	assert_int_equal(life_repeat(&lives, &shorter, true, &record), 0);
+	assert_int_equal(record.hard.seconds, 60); /* the dataplane knows how old it is */
+	assert_int_equal(record.hard.bytes, 10);
 	age(bed, &sa, 1000);
-	adopt(bed, &lives, &sa, &none, ABI_SA_LIVE);
-	assert_int_equal(life_repeat(&lives, &shorter, &record), 0);
+	lives.boot = 2;
+	assert_int_equal(install(bed, &lives, &sa, &none, &record, &became), 0);
+	assert_int_equal(life_repeat(&lives, &shorter, true, &record), 0);
 	assert_int_equal(record.hard.seconds, 1);
 	assert_int_equal(record.hard.bytes, 10);
 	lives_close(&lives);
@@ -212,7 +222,7 @@ static void what_the_dataplane_ended_stays_dead(void **state)
 	assert_int_equal(store_commit(bed->store), 0);
 	adopt(bed, &lives, &seen, &lifetime, ABI_SA_HARD);
 	record.id = told.id;
-	assert_int_equal(life_repeat(&lives, &lifetime, &record), -ETIME);
+	assert_int_equal(life_repeat(&lives, &lifetime, true, &record), -ETIME);
 	lives_close(&lives);
 	bed_close(bed);
 	bed_open(bed);
