@@ -57,6 +57,7 @@ struct daemon {
 	bool lives_trouble;           /* as above */
 	bool erase_owed;              /* totals and history may be of what was deleted */
 	struct history *history;      /* NULL: its folder can't be written */
+	uint64_t traces;              /* started since this kaidod runs */
 	struct graph_service *graphs; /* NULL: no graphs */
 	struct rpc_server *rpc;
 };

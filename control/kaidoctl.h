@@ -111,6 +111,8 @@ int command_sa(struct ctl *ctl, int argc, char **argv);
 int command_watch(struct ctl *ctl, int argc, char **argv);
 int command_graph(struct ctl *ctl, int argc, char **argv);
 int command_trace(struct ctl *ctl, int argc, char **argv);
+/* One object of tunnel.list in full. */
+int tunnel_detail_print(const json_t *tunnel);
 /* show events [TENANT[/TUNNEL]] [OPTION]...: argv[0] is `events`. */
 int events_show(struct ctl *ctl, int argc, char **argv);
 int command_events(struct ctl *ctl, int argc, char **argv);

@@ -13,6 +13,8 @@ const struct table_column show_tunnel_columns[] = {
 	{ "TUNNEL", "name", TABLE_TEXT },
 	{ "LOCAL", "local", TABLE_TEXT },
 	{ "REMOTE", "remote", TABLE_TEXT },
+	{ "PEER IS AT", "state.remote", TABLE_TEXT },
+	{ "INNER MTU", "state.inner_mtu", TABLE_PLAIN },
 	{ "ENCAP", "encapsulation", TABLE_TEXT },
 	{ "SAS", "sas", TABLE_COUNT },
 	{ "OUT", "counters.out_packets", TABLE_COUNT },

@@ -26,6 +26,7 @@ const struct command ctl_commands[] = {
 	  "  tenants      all tenants\n"
 	  "  tenant T     one of them, with what belongs to it\n"
 	  "  tunnels [T]  addresses and counters\n"
+	  "  tunnels T/TUNNEL  all of one: policies, selectors, where its peer is, path MTU, SAs\n"
 	  "  sas [T[/TUNNEL]]  SPIs, sequence numbers, fingerprints; never keys\n"
 	  "  attachments [T], routes [T], neighbours [T]\n"
 	  "  ports        drivers, queues, link, packets by class of steering\n"

@@ -49,6 +49,12 @@ static int status_print(const struct topic *topic, const json_t *result)
 	line_print("SAs", result, "sas", TABLE_PLAIN);
 	line_print("store", result, "store.path", TABLE_TEXT);
 	line_print("store writable", result, "store.writable", TABLE_TEXT);
+	line_print("clock synchronised", result, "clock.synchronised", TABLE_TEXT);
+	line_print("leases extended", result, "leases.extended", TABLE_TEXT);
+	if (table_member(result, "leases.seconds_left") != NULL)
+		line_print("shortest lease (s)", result, "leases.seconds_left", TABLE_COUNT);
+	if (json_integer_value(table_member(result, "leases.ending")) > 0)
+		line_print("SAs that want a rekey", result, "leases.ending", TABLE_PLAIN);
 	if (json_object_get(result, "confirm_within") != NULL)
 		line_print("undone in (seconds)", result, "confirm_within", TABLE_PLAIN);
 	return CTL_OK;
@@ -121,7 +127,7 @@ static const struct topic topics[] = {
 	{ "status", "system.status", NULL, NULL, NULL, status_print, false },
 	{ "tenants", "tenant.list", "tenants", show_tenant_columns, "No tenants.", NULL, false },
 	{ "tenant", "config.get", NULL, NULL, NULL, NULL, false },
-	{ "tunnels", "tunnel.list", "tunnels", show_tunnel_columns, "No tunnels.", NULL, false },
+	{ "tunnels", "tunnel.list", "tunnels", show_tunnel_columns, "No tunnels.", NULL, true },
 	{ "sas", "sa.list", "sas", show_sa_columns, "No SAs.", NULL, true },
 	{ "attachments", "attachment.list", "attachments", show_attachment_columns,
 	  "No attachments.", NULL, false },
@@ -159,12 +165,15 @@ static int topic_print(const struct ctl *ctl, const struct topic *topic, json_t 
 	return CTL_OK;
 }
 
+static int tunnel_show(struct ctl *ctl, const json_t *result, const char *of);
+
 /* Method and parameters of a topic, of a tenant or tunnel where one is named. */
 static int topic_show(struct ctl *ctl, const char *name, const char *of)
 {
 	const struct topic *topic = topics;
 	char tenant[32], tunnel[32] = "";
 	json_t *params = json_object(), *result;
+	bool detail;
 	int rc;
 
 	while (strcmp(topic->name, name) != 0)
@@ -179,12 +188,27 @@ static int topic_show(struct ctl *ctl, const char *name, const char *of)
 		if (tunnel[0] != '\0')
 			json_object_set_new(params, "tunnel", json_string(tunnel));
 	}
+	detail = tunnel[0] != '\0' && strcmp(name, "tunnels") == 0;
+	if (strcmp(name, "tunnels") == 0)
+		json_object_set_new(params, "state", json_true());
 	rc = ctl_call(ctl, topic->method, params, &result);
 	if (rc != CTL_OK)
 		return rc;
-	rc = topic_print(ctl, topic, result);
+	if (detail && !ctl->json)
+		rc = tunnel_show(ctl, result, of);
+	else
+		rc = topic_print(ctl, topic, result);
 	json_decref(result);
 	return rc;
+}
+
+/* All of one tunnel, and its SAs. */
+static int tunnel_show(struct ctl *ctl, const json_t *result, const char *of)
+{
+	int rc = tunnel_detail_print(json_array_get(json_object_get(result, "tunnels"), 0));
+
+	printf("\n");
+	return rc == CTL_OK ? topic_show(ctl, "sas", of) : rc;
 }
 
 /* One tenant: what it is, and the lists of what belongs to it. */

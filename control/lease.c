@@ -278,3 +278,23 @@ int leases_poll(struct leases *leases, const struct counters_map *map, double se
 	}
 	return 0;
 }
+
+void leases_look(const struct leases *leases, const struct counters_map *map,
+		 struct leases_health *health)
+{
+	*health = (struct leases_health){ .seconds = LEASES_LONG };
+	for (uint32_t id = 0; id < leases->size; id++) {
+		const struct lease *lease = leases->by_id[id];
+		double seconds;
+
+		if (lease == NULL || !lease->live)
+			continue;
+		health->live++;
+		health->ending += lease->limit == end_of(lease->esn);
+		if (map == NULL || lease->rate < 1)
+			continue;
+		seconds = (double)(lease->limit - lease_next(lease, map)) / lease->rate;
+		if (seconds < health->seconds)
+			health->seconds = seconds;
+	}
+}

@@ -83,6 +83,16 @@ void leases_settle(struct leases *leases, const struct counters_map *map);
 /* Forgets what did not come to live again. */
 void leases_sweep(struct leases *leases);
 
+#define LEASES_LONG 1e9 /* seconds: nobody sends */
+
+struct leases_health {
+	uint32_t live;   /* outbound SAs in the dataplane */
+	uint32_t ending; /* of those, can't be extended any more: they want a rekey */
+	double seconds;  /* that the shortest lease lasts at its present rate */
+};
+void leases_look(const struct leases *leases, const struct counters_map *map,
+		 struct leases_health *health);
+
 /*
  * Looks at each live SA, `seconds` after the last look, and extends leases that run short, on the
  * disk. *grants: what to send (allocated; 0 when there is nothing). `used_up` is called once for

@@ -231,6 +231,15 @@ json_t *rpc_request_params(const struct rpc_request *request)
 	return request->params;
 }
 
+bool rpc_request_mark(struct rpc_request *request, uint64_t mark)
+{
+	bool news = request->connection == NULL || request->connection->marked != mark;
+
+	if (request->connection != NULL)
+		request->connection->marked = mark;
+	return news;
+}
+
 void rpc_request_subscribe(struct rpc_request *request)
 {
 	if (request->connection != NULL)

@@ -35,6 +35,7 @@ struct rpc_connection {
 	struct evbuffer *output;
 	struct rpc_request *current; /* the one being served */
 	bool subscribed;
+	uint64_t marked;   /* rpc_request_mark() */
 	bool closing;      /* once the output is sent; nothing more is read */
 	bool end_of_input; /* the client has shut down its side; answers still go out */
 	bool dispatching;

@@ -264,7 +264,27 @@ static void trace_done(void *context, int error, const char *text,
 	question_end(question, error, text);
 }
 
-/* The audit log has it before it happens; without that it doesn't happen. */
+/*
+ * The audit log has it before it happens; without that it doesn't happen. Who follows a trace reads
+ * each second: that stands there once a trace and connection.
+ */
+static bool trace_audit(struct daemon *daemon, struct rpc_request *request, enum abi_type type,
+			const char *summary)
+{
+	if (type == ABI_TRACE_READ && !rpc_request_mark(request, daemon->traces + 1))
+		return true;
+	if (audit_write(daemon->store, rpc_request_caller(request), rpc_request_method(request),
+			summary, "asked") == 0) {
+		daemon->traces += type == ABI_TRACE_START;
+		return true;
+	}
+	rpc_request_mark(request, 0);
+	rpc_fail(request, RPC_READ_ONLY, NULL,
+		 "the audit log can't be written, so nothing was done: %s",
+		 store_error(daemon->store));
+	return false;
+}
+
 static void trace_ask(struct daemon *daemon, struct rpc_request *request, enum abi_type type,
 		      const struct abi_trace_start *start, const char *summary)
 {
@@ -276,13 +296,8 @@ static void trace_ask(struct daemon *daemon, struct rpc_request *request, enum a
 			 "the dataplane is away: start kaido-dataplane");
 		return;
 	}
-	if (audit_write(daemon->store, rpc_request_caller(request), rpc_request_method(request),
-			summary, "asked") < 0) {
-		rpc_fail(request, RPC_READ_ONLY, NULL,
-			 "the audit log can't be written, so nothing was done: %s",
-			 store_error(daemon->store));
+	if (!trace_audit(daemon, request, type, summary))
 		return;
-	}
 	question = question_create(daemon, request, type == ABI_TRACE_READ ? "records" : NULL);
 	if (question == NULL)
 		return;

@@ -73,40 +73,6 @@ void rpc_tenant_list(void *context, struct rpc_request *request)
 	rpc_reply(request, json_pack("{s:o}", "tenants", list));
 }
 
-static json_t *tunnel_render(const struct daemon *daemon, const struct tenant *tenant,
-			     const struct tunnel *tunnel)
-{
-	json_t *json = config_render_tunnel(tunnel, CONFIG_SHOWN);
-
-	json_object_set_new(json, "tenant", json_string(tenant->name));
-	json_object_set_new(json, "id", json_integer(tunnel->id));
-	json_object_set_new(json, "sas", json_integer((json_int_t)tunnel->n_sas));
-	json_object_set_new(json, "counters",
-			    rpc_render_tunnel(totals_tunnel(&daemon->totals, tunnel->id)));
-	return json;
-}
-
-void rpc_tunnel_list(void *context, struct rpc_request *request)
-{
-	json_t *list = json_array();
-	struct daemon *daemon = context;
-	struct filter filter;
-
-	if (!filter_read(&filter, context, request, false)) {
-		json_decref(list);
-		return;
-	}
-	totals_update(&daemon->totals, daemon->reconcile.map, daemon->desired);
-	for (size_t i = 0; i < daemon->desired->n_tenants; i++) {
-		const struct tenant *tenant = daemon->desired->tenants[i];
-
-		for (size_t k = 0; filter_takes(&filter, tenant) && k < tenant->n_tunnels; k++)
-			json_array_append_new(list,
-					      tunnel_render(daemon, tenant, tenant->tunnels[k]));
-	}
-	rpc_reply(request, json_pack("{s:o}", "tunnels", list));
-}
-
 /* How far its life has come; nothing is said of an SA that was never installed. */
 static void life_render(json_t *json, const struct daemon *daemon, const struct tunnel *tunnel,
 			const struct sa *sa)

@@ -2,6 +2,7 @@
 #include "rpc_methods.h"
 
 #include <string.h>
+#include <sys/timex.h>
 #include <time.h>
 
 #include "daemon.h"
@@ -96,6 +97,37 @@ static json_t *dataplane_render(const struct reconcile *reconcile)
 	return json;
 }
 
+/* Graphs, the audit log and lifetimes in seconds go by it. */
+static json_t *clock_render(void)
+{
+	struct timex clock = { .modes = 0 };
+	int state = clock_adjtime(CLOCK_REALTIME, &clock);
+	json_t *json = json_object();
+
+	if (state < 0)
+		return json; /* a host that doesn't tell */
+	json_object_set_new(json, "synchronised",
+			    json_boolean(state != TIME_ERROR && (clock.status & STA_UNSYNC) == 0));
+	json_object_set_new(json, "error_ms", json_real((double)clock.maxerror / 1e3));
+	return json;
+}
+
+/* May outbound SAs go on sending, and for how long does what they have last? */
+static json_t *leases_render(const struct reconcile *reconcile)
+{
+	struct leases_health health;
+	json_t *json;
+
+	leases_look(&reconcile->leases, reconcile->map, &health);
+	json = json_pack("{s:b, s:I, s:I}", "extended",
+			 reconcile->connected && reconcile->map != NULL &&
+				 !reconcile->lease_trouble && !reconcile->unsent,
+			 "sas", (json_int_t)health.live, "ending", (json_int_t)health.ending);
+	if (health.live > 0 && health.seconds < LEASES_LONG)
+		json_object_set_new(json, "seconds_left", json_real(health.seconds));
+	return json;
+}
+
 static void system_status(void *context, struct rpc_request *request)
 {
 	static const char *const known[] = { NULL };
@@ -118,6 +150,8 @@ static void system_status(void *context, struct rpc_request *request)
 			   store_path(daemon->store), "writable", store_writable(daemon->store),
 			   "tenants", (json_int_t)daemon->desired->n_tenants, "tunnels", tunnels,
 			   "sas", sas);
+	json_object_set_new(status, "clock", clock_render());
+	json_object_set_new(status, "leases", leases_render(&daemon->reconcile));
 	if (daemon->changes.confirming)
 		json_object_set_new(status, "confirm_within",
 				    json_integer((json_int_t)daemon->changes.deadline -

@@ -43,12 +43,13 @@ void rpc_sa_add(void *context, struct rpc_request *request);
 void rpc_sa_delete(void *context, struct rpc_request *request);
 /* rpc_lists.c */
 void rpc_tenant_list(void *context, struct rpc_request *request);
-void rpc_tunnel_list(void *context, struct rpc_request *request);
 void rpc_sa_list(void *context, struct rpc_request *request);
 void rpc_attachment_list(void *context, struct rpc_request *request);
 void rpc_route_list(void *context, struct rpc_request *request);
 void rpc_audit_list(void *context, struct rpc_request *request);
 void rpc_audit_verify(void *context, struct rpc_request *request);
+/* rpc_tunnels.c */
+void rpc_tunnel_list(void *context, struct rpc_request *request);
 /* rpc_events.c */
 void rpc_event_list(void *context, struct rpc_request *request);
 void rpc_event_subscribe(void *context, struct rpc_request *request);

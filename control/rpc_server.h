@@ -9,6 +9,8 @@
 #ifndef KAIDO_CONTROL_RPC_SERVER_H
 #define KAIDO_CONTROL_RPC_SERVER_H
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include <jansson.h>
@@ -74,6 +76,8 @@ void rpc_server_notify(struct rpc_server *server, json_t *params);
 const struct rpc_caller *rpc_request_caller(const struct rpc_request *request);
 const char *rpc_request_method(const struct rpc_request *request);
 json_t *rpc_request_params(const struct rpc_request *request);
+/* Leaves a number (not 0) with the caller's connection. Returns whether another one was there. */
+bool rpc_request_mark(struct rpc_request *request, uint64_t mark);
 /* From now on the caller's connection gets notifications. */
 void rpc_request_subscribe(struct rpc_request *request);
 

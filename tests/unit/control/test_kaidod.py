@@ -472,6 +472,29 @@ class Apply(Case):
                          ["trace.stop", "trace.read", "trace.start"])
         self.refused(-32602, "trace.start", packets=0)
 
+    def test_following_a_trace_is_audited_once(self):
+        client = self.world.client()
+
+        def reads():
+            return sum(e["method"] == "trace.read" for e in self.call("audit.list", limit=1000)["entries"])
+        for traces in (1, 2):
+            client.call("trace.start")
+            for _ in range(5):
+                client.call("trace.read")
+            self.assertEqual(reads(), traces)
+        self.call("trace.read")  # somebody else
+        self.assertEqual(reads(), 3)
+
+    def test_status_tells_of_clock_and_leases(self):
+        self.apply(self.WANTED)
+        status = self.call("system.status")
+        self.assertIsInstance(status["clock"]["synchronised"], bool)
+        self.world.wait("leases are looked after", lambda: self.call("system.status")["leases"]["extended"])
+        self.assertEqual(self.call("system.status")["leases"], {"extended": True, "sas": 3, "ending": 0})
+        self.world.stop_dataplane()
+        self.world.wait("it is lost", lambda: not self.call("system.status")["dataplane"]["connected"])
+        self.assertEqual(self.call("system.status")["leases"], {"extended": False, "sas": 0, "ending": 0})
+
 
 class Erasure(Case):
     """What was counted of a tenant or tunnel goes with it, as soon as nothing leads back to it."""

@@ -120,6 +120,27 @@ class Policy(Told):
         self.assertEqual(self.noted(), [])
 
 
+class State(Told):
+    def test_where_a_tunnel_stands(self):
+        self.apply(config(tenant("acme", 1, [tunnel("one", 1), tunnel("two", 2, encapsulation="udp")]),
+                          tenant("bolt", 2, [tunnel("one", 3)])))
+        found = self.call("tunnel.list", state=True)["tunnels"]
+        self.assertEqual([(t["tenant"], t["name"]) for t in found], [("acme", "one"), ("acme", "two"), ("bolt", "one")])
+        for shown in found:
+            self.assertEqual(shown["state"]["remote"], shown["remote"])
+            self.assertEqual((shown["state"]["path_mtu"], shown["state"]["inner_mtu"]), (1400, 1346))
+            self.assertEqual(shown["state"]["moves"], shown["id"])
+            self.assertEqual(shown["state"].get("remote_port"), shown.get("remote-port"))
+        self.assertEqual([t["name"] for t in self.call("tunnel.list", tenant="acme", tunnel="two", state=True)["tunnels"]],
+                         ["two"])
+        self.assertNotIn("state", self.call("tunnel.list", tenant="acme")["tunnels"][0])
+        self.refused(2, "tunnel.list", tenant="acme", tunnel="none")
+        self.refused(-32602, "tunnel.list", tunnel="one")
+        self.world.stop_dataplane()
+        self.world.wait("it is lost", lambda: not self.call("system.status")["dataplane"]["connected"])
+        self.assertNotIn("state", self.call("tunnel.list", tenant="acme", state=True)["tunnels"][0])
+
+
 class Selectors(Told):
     CASES = (({"local": "10.1.0.0/16", "remote": "10.2.0.5-10.2.0.9"},
               (4, 0, 0, 65535, 0, 65535, "10.1.0.0", "10.1.255.255", "10.2.0.5", "10.2.0.9"), None),
