@@ -183,8 +183,23 @@ static void ended_fill(const struct abi_lifetime *limits, struct abi_lifetime *l
 	left->seconds += limits->seconds != 0 && left->seconds == 0;
 }
 
-int life_repeat(struct lives *lives, const struct lifetime *lifetime, bool writable,
-		struct abi_sa *record)
+static void left_fill(const struct life *life, const struct lifetime *lifetime,
+		      struct abi_sa *record)
+{
+	limits_left(&lifetime->soft, &life->record.before, &record->soft);
+	limits_left(&lifetime->hard, &life->record.before, &record->hard);
+	ended_fill(&lifetime->soft, &record->soft);
+	ended_fill(&lifetime->hard, &record->hard);
+}
+
+static bool limits_equal(const struct abi_sa *a, const struct abi_sa *b)
+{
+	return memcmp(&a->soft, &b->soft, sizeof(a->soft)) == 0 &&
+	       memcmp(&a->hard, &b->hard, sizeof(a->hard)) == 0;
+}
+
+int life_repeat(struct lives *lives, const struct lifetime *lifetime, const struct abi_sa *told,
+		bool writable, struct abi_sa *record)
 {
 	struct life *life = record->id < lives->size ? lives->by_id[record->id] : NULL;
 	struct store_use use;
@@ -192,16 +207,16 @@ int life_repeat(struct lives *lives, const struct lifetime *lifetime, bool writa
 	if (life == NULL || life->record.state == ABI_SA_HARD)
 		return -ETIME;
 	life->limited = is_limited(lifetime);
-	limits_left(&lifetime->soft, &life->record.before, &record->soft);
-	limits_left(&lifetime->hard, &life->record.before, &record->hard);
-	ended_fill(&lifetime->soft, &record->soft);
-	ended_fill(&lifetime->hard, &record->hard);
+	left_fill(life, lifetime, record);
+	if (told != NULL && limits_equal(record, told))
+		return -EALREADY;
+	life->record.before.seconds = age_of(&life->record);
+	left_fill(life, lifetime, record);
 	use = life->record.used;
-	use.seconds = age_of(&life->record);
+	use.seconds = life->record.before.seconds;
 	/* A soft limit that was put later isn't reached any more. */
-	if (life->record.state == ABI_SA_LIVE || state_of(lifetime, &use) != ABI_SA_LIVE)
-		return 0;
-	life->record.state = ABI_SA_LIVE;
+	if (life->record.state == ABI_SA_SOFT && state_of(lifetime, &use) == ABI_SA_LIVE)
+		life->record.state = ABI_SA_LIVE;
 	return writable ? store_life_set(lives->store, life->digest, &life->record) : 0;
 }
 

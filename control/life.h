@@ -6,8 +6,8 @@
  * by the digest of its key and salt, as leases are (lease.h), and outlive the SA: what has ended
  * stays dead, also under another id or in another tunnel. The dataplane is given what is left.
  *
- * The dataplane counts packets, bytes and seconds from when it was given the SA; what was used up
- * before that is taken from each limit. Seconds are exact, as far as the host's clock is. Packets and
+ * The dataplane counts packets and bytes from when it was given the SA, seconds from when it was last
+ * told a lifetime; what was used up before that is taken from each limit. Seconds are exact, as far as the host's clock is. Packets and
  * bytes are saved with every sample where there is a limit on them, and when a dataplane is lost:
  * only if both processes die are those since the last sample forgotten.
  */
@@ -52,10 +52,13 @@ int life_install(struct lives *lives, const struct sa *sa, const struct lifetime
 /* The dataplane has this SA already, as its dump says. Within a transaction of the store. */
 int life_adopt(struct lives *lives, const struct sa *sa, const struct lifetime *lifetime,
 	       const struct abi_sa *record);
-/* For a record of an SA that is there and may have another lifetime. -ETIME: it has ended. Within a
- * transaction of the store, unless `writable` is false. */
-int life_repeat(struct lives *lives, const struct lifetime *lifetime, bool writable,
-		struct abi_sa *record);
+/*
+ * For a record of an SA that is there and may have another lifetime. -ETIME: it has ended; -EALREADY:
+ * the dataplane has been told this, as its dump says (`told`, or NULL). Within a transaction of the
+ * store, unless `writable` is false.
+ */
+int life_repeat(struct lives *lives, const struct lifetime *lifetime, const struct abi_sa *told,
+		bool writable, struct abi_sa *record);
 void life_forget(struct lives *lives, uint32_t id);
 const struct life *life_find(const struct lives *lives, uint32_t id);
 

@@ -56,7 +56,7 @@ static void plan_without_senders(struct reconcile *reconcile, struct plan *plan)
 
 		if (plan->steps[i].type == ABI_SA_SET &&
 		    (object->as.sa.direction == ABI_SA_OUT ||
-		     reconcile_life_grant(reconcile, object, false) < 0))
+		     reconcile_life_grant(reconcile, plan, object, false) < 0))
 			continue;
 		plan->steps[kept++] = plan->steps[i];
 	}

@@ -67,26 +67,14 @@ static void used_up(void *context, const struct lease *lease)
 	reconcile_event(reconcile, "rekey", tenant, tunnel, line);
 }
 
-/* What is set again for its lifetime: has the dataplane been told the same? */
-static bool is_told(const struct plan *plan, const struct abi_sa *record)
-{
-	const struct plan_object *have = plan_set_find(&plan->have, PLAN_SA, record->id);
-
-	return have != NULL && have->sa == NULL &&
-	       memcmp(&have->as.sa.soft, &record->soft, sizeof(record->soft)) == 0 &&
-	       memcmp(&have->as.sa.hard, &record->hard, sizeof(record->hard)) == 0;
-}
-
 static int sa_grant(struct reconcile *reconcile, const struct plan *plan,
 		    struct plan_object *object)
 {
 	struct lease spent = { .id = object->as.sa.id };
-	int ret = reconcile_life_grant(reconcile, object, true);
+	int ret = reconcile_life_grant(reconcile, plan, object, true);
 
 	if (ret < 0)
 		return ret;
-	if (object->again && is_told(plan, &object->as.sa))
-		return -EALREADY;
 	if (object->again)
 		lease_repeat(&reconcile->leases, &object->as.sa);
 	if (object->again || object->as.sa.direction != ABI_SA_OUT)

@@ -20,14 +20,20 @@ static void ended_tell(struct reconcile *reconcile, const struct plan_object *ob
 			object->tenant_name, object->tunnel->name, line);
 }
 
-int reconcile_life_grant(struct reconcile *reconcile, struct plan_object *object, bool writable)
+int reconcile_life_grant(struct reconcile *reconcile, const struct plan *plan,
+			 struct plan_object *object, bool writable)
 {
+	const struct plan_object *have;
 	const struct lifetime *lifetime = sa_lifetime(object->tunnel, object->sa);
 	enum abi_sa_state became;
 	int ret;
 
-	if (object->again)
-		return life_repeat(&reconcile->lives, lifetime, writable, &object->as.sa);
+	if (object->again) {
+		have = plan_set_find(&plan->have, PLAN_SA, object->as.sa.id);
+		return life_repeat(&reconcile->lives, lifetime,
+				   have != NULL && have->sa == NULL ? &have->as.sa : NULL, writable,
+				   &object->as.sa);
+	}
 	ret = life_install(&reconcile->lives, object->sa, lifetime, writable, &object->as.sa,
 			   &became);
 	if (became != ABI_SA_LIVE && writable)

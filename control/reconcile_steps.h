@@ -23,7 +23,8 @@ void reconcile_events_ask(struct reconcile *reconcile);
 
 /* reconcile_life.c */
 /* What is left of an SA's life, into its record; as life_install() and life_repeat(). */
-int reconcile_life_grant(struct reconcile *reconcile, struct plan_object *object, bool writable);
+int reconcile_life_grant(struct reconcile *reconcile, const struct plan *plan,
+			 struct plan_object *object, bool writable);
 
 /* reconcile_lease.c */
 /* Leases and lives for what is to be set; an SA without any number or time left is left out. */

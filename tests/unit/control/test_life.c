@@ -115,7 +115,7 @@ static void seconds_go_on_over_restarts(void **state)
 	assert_int_equal(became, ABI_SA_LIVE);
 	assert_int_equal(life_find(&lives, sa.id)->record.state, ABI_SA_SOFT);
 	assert_int_equal(store_begin(bed->store), 0);
-	assert_int_equal(life_repeat(&lives, &later, true, &record), 0);
+	assert_int_equal(life_repeat(&lives, &later, NULL, true, &record), 0);
 	assert_int_equal(store_commit(bed->store), 0);
 	assert_int_equal(life_find(&lives, sa.id)->record.state, ABI_SA_LIVE);
 	age(bed, &sa, 100000);
@@ -159,7 +159,7 @@ static void uses_are_added_over_dataplanes(void **state)
 	assert_int_equal(look.used.packets, 450);
 	/* It is told the same again: the dataplane counts from the beginning. */
 	record = (struct abi_sa){ .id = sa.id };
-	assert_int_equal(life_repeat(&lives, &lifetime, true, &record), 0);
+	assert_int_equal(life_repeat(&lives, &lifetime, NULL, true, &record), 0);
 	assert_int_equal(record.hard.bytes, 100000);
 	/* The dataplane dies; what it counted last is known. */
 	lives_lost(&lives);
@@ -181,6 +181,47 @@ static void uses_are_added_over_dataplanes(void **state)
 	lives_close(&lives);
 }
 
+static int repeat(struct bed *bed, struct lives *lives, const struct lifetime *lifetime,
+		  const struct abi_sa *told, struct abi_sa *record)
+{
+	int ret;
+
+	assert_int_equal(store_begin(bed->store), 0);
+	ret = life_repeat(lives, lifetime, told, true, record);
+	assert_int_equal(store_commit(bed->store), 0);
+	return ret;
+}
+
+/* Seconds begin anew with each SET; packets and bytes go on. */
+static void another_lifetime_counts_what_was_before(void **state)
+{
+	struct bed *bed = *state;
+	const struct lifetime none = { 0 }, day = { .hard = { .seconds = 86400, .bytes = 10 } };
+	struct sa sa = sa_make(3, 7);
+	enum abi_sa_state became;
+	struct abi_sa record, told = { 0 };
+	struct lives lives;
+
+	lives_start(bed, &lives, 1);
+	assert_int_equal(install(bed, &lives, &sa, &none, &record, &became), 0);
+	assert_int_equal(record.hard.seconds, 0);
+	age(bed, &sa, 1000);
+	adopt(bed, &lives, &sa, &none, ABI_SA_LIVE);
+	assert_int_equal(repeat(bed, &lives, &day, &told, &record), 0);
+	assert_in_range(record.hard.seconds, 85300, 85400);
+	assert_int_equal(record.hard.bytes, 10);
+	told = record;
+	/* After a restart of kaidod the dump shows what was told, however long ago. */
+	age(bed, &sa, 5000);
+	lives_close(&lives);
+	lives_start(bed, &lives, 1);
+	adopt(bed, &lives, &sa, &day, ABI_SA_LIVE);
+	assert_int_equal(repeat(bed, &lives, &day, &told, &record), -EALREADY);
+	assert_int_equal(repeat(bed, &lives, &none, &told, &record), 0);
+	assert_int_equal(record.hard.seconds, 0);
+	lives_close(&lives);
+}
+
 /* What lies behind already ends at once, and not never. */
 static void a_shorter_life_ends_one_that_is_there(void **state)
 {
@@ -193,13 +234,9 @@ static void a_shorter_life_ends_one_that_is_there(void **state)
 
 	lives_start(bed, &lives, 1);
 	assert_int_equal(install(bed, &lives, &sa, &none, &record, &became), 0);
-	assert_int_equal(life_repeat(&lives, &shorter, true, &record), 0);
-	assert_int_equal(record.hard.seconds, 60); /* the dataplane knows how old it is */
-	assert_int_equal(record.hard.bytes, 10);
 	age(bed, &sa, 1000);
-	lives.boot = 2;
-	assert_int_equal(install(bed, &lives, &sa, &none, &record, &became), 0);
-	assert_int_equal(life_repeat(&lives, &shorter, true, &record), 0);
+	adopt(bed, &lives, &sa, &none, ABI_SA_LIVE);
+	assert_int_equal(repeat(bed, &lives, &shorter, NULL, &record), 0);
 	assert_int_equal(record.hard.seconds, 1);
 	assert_int_equal(record.hard.bytes, 10);
 	lives_close(&lives);
@@ -222,7 +259,7 @@ static void what_the_dataplane_ended_stays_dead(void **state)
 	assert_int_equal(store_commit(bed->store), 0);
 	adopt(bed, &lives, &seen, &lifetime, ABI_SA_HARD);
 	record.id = told.id;
-	assert_int_equal(life_repeat(&lives, &lifetime, true, &record), -ETIME);
+	assert_int_equal(life_repeat(&lives, &lifetime, NULL, true, &record), -ETIME);
 	lives_close(&lives);
 	bed_close(bed);
 	bed_open(bed);
@@ -260,6 +297,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(seconds_go_on_over_restarts),
 		TEST(uses_are_added_over_dataplanes),
+		TEST(another_lifetime_counts_what_was_before),
 		TEST(a_shorter_life_ends_one_that_is_there),
 		TEST(what_the_dataplane_ended_stays_dead),
 		TEST(a_disk_that_is_full_revives_nobody),
