@@ -81,7 +81,7 @@ static json_t *mac_render(const uint8_t mac[6])
 static json_t *steered_render(const struct abi_port *port)
 {
 	static const char *const classes[ABI_PORT_CLASSES] = {
-		"esp", "esp-in-udp", "esp-fragment", "no-socket", "ike",       "keepalive",
+		"esp", "esp-in-udp", "esp-fragment", "keepalive", "no-socket", "ike",
 		"arp", "nd",         "icmp",         "fragment",  "malformed", "other",
 	};
 	json_t *json = json_object();

@@ -13,6 +13,7 @@
 #include "reclaim.h"
 #include "sa_template.h"
 #include "tables.h"
+#include "tunnel_timer.h"
 #include "underlay.h"
 
 void tunnel_publish(struct apply *a, uint32_t id)
@@ -100,6 +101,7 @@ static void tunnel_switch(struct apply *a, const struct abi_tunnel *to)
 	if (!same_ends(&from, to))
 		path_mtu_forget(a->gw, to->id);
 	flags_update(a->gw, to->id);
+	tunnel_timer_update(a->gw, to->id);
 	tunnel_renew(a, to->id);
 }
 
@@ -130,6 +132,7 @@ int tunnel_set(struct apply *a, const void *record, struct undo *undo, struct an
 	o->record = *r;
 	tenant->tunnels++;
 	gw->tables->tunnel[r->id].tenant = r->tenant;
+	tunnel_timer_update(gw, r->id);
 	return 0;
 }
 
@@ -139,6 +142,7 @@ static void tunnel_remove(struct apply *a, uint32_t id)
 
 	a->gw->tenant[o->record.tenant].tunnels--;
 	o->record = (struct abi_tunnel){ 0 };
+	tunnel_timer_update(a->gw, id);
 	/* An SA deleted just now may still be sending here: not for whoever has the id next. */
 	tunnel_publish(a, id);
 }
@@ -181,6 +185,7 @@ void tunnel_undo(struct apply *a, struct undo *undo)
 		gw->tenant[undo->tunnel.tenant].tunnels++;
 		gw->tables->tunnel[undo->id].tenant = undo->tunnel.tenant;
 		selectors_undo(a, undo);
+		tunnel_timer_update(gw, undo->id);
 		break;
 	}
 }

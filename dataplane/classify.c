@@ -10,6 +10,7 @@
 #include "abi/message.h"
 #include "ip_header.h"
 #include "segments.h"
+#include "udp.h"
 #include "upper.h"
 #include "worker.h"
 
@@ -18,8 +19,7 @@
 #define ETHERTYPE_VLAN 0x8100
 #define ETHERTYPE_IPV6 0x86dd
 
-#define UDP_HEADER_LEN 8
-#define ESP_SPI_MIN    256 /* below: reserved, and zero is IKE's marker behind UDP */
+#define ESP_SPI_MIN 256 /* below: reserved, and zero is IKE's marker behind UDP */
 
 #define ND_FIRST 133 /* ICMPv6: router solicitation ... redirect */
 #define ND_LAST  137
@@ -98,6 +98,25 @@ static void classify_host(struct worker *w, struct packet *p)
 	}
 }
 
+/* RFC 3948 section 2.3, from whatever port: it says nothing, and no answer is due. */
+static bool is_keepalive(const struct packet *p, const struct upper *u)
+{
+	const uint8_t *udp = p->l3 + u->offset;
+
+	return u->proto == PROTO_UDP && !u->fragment &&
+	       packet_contiguous(p) >= u->offset + UDP_HEADER_LEN + KEEPALIVE_LEN &&
+	       load_be16(udp + 2) == ABI_UDP_PORT &&
+	       load_be16(udp + 4) == UDP_HEADER_LEN + KEEPALIVE_LEN &&
+	       udp[UDP_HEADER_LEN] == KEEPALIVE;
+}
+
+static void underlay_drop(struct worker *w, struct packet *p, enum drop_reason reason)
+{
+	w->stats.tenant[0].in_packets++;
+	w->stats.tenant[0].in_bytes += p->length;
+	packet_drop(w, p, reason);
+}
+
 static void classify_underlay(struct worker *w, struct packet *p)
 {
 	struct upper u = upper_find(p->l3, p->family, packet_contiguous(p));
@@ -105,9 +124,7 @@ static void classify_underlay(struct worker *w, struct packet *p)
 
 	if (u.proto == PROTO_ESP) {
 		if (unlikely(u.fragment)) {
-			w->stats.tenant[0].in_packets++;
-			w->stats.tenant[0].in_bytes += p->length;
-			packet_drop(w, p, DROP_outer_fragment);
+			underlay_drop(w, p, DROP_outer_fragment);
 			return;
 		}
 	} else if (u.proto == PROTO_UDP && !u.fragment &&
@@ -115,6 +132,9 @@ static void classify_underlay(struct worker *w, struct packet *p)
 		   load_be16(l4 + 2) == ABI_UDP_PORT && load32(l4 + UDP_HEADER_LEN) != 0) {
 		u.offset += UDP_HEADER_LEN;
 		p->flags |= PACKET_UDP;
+	} else if (is_keepalive(p, &u)) {
+		underlay_drop(w, p, DROP_keepalive);
+		return;
 	} else {
 		classify_host(w, p);
 		return;

@@ -18,6 +18,7 @@
 #include "path_mtu_socket.h"
 #include "reclaim.h"
 #include "southbound.h"
+#include "tunnel_timer.h"
 #include "underlay.h"
 #include "vrf.h"
 #include "worker.h"
@@ -81,6 +82,7 @@ static void loop_timers(struct control_loop *loop, uint64_t now, uint64_t *tick,
 {
 	struct gateway *gw = loop->gw;
 
+	tunnel_timer_poll(gw, now);
 	if (now >= *tick) {
 		*tick = now + TICK_MS;
 		if (gw->mirror != NULL)

@@ -36,6 +36,7 @@
 	X(spi_unknown, "no SA has this SPI")                                                    \
 	X(encapsulation, "native ESP where the SA wants UDP, or the other way round")           \
 	X(outer_fragment, "a fragment of an ESP packet")                                        \
+	X(keepalive, "a NAT keepalive (RFC 3948 section 2.3), discarded as it should be")       \
 	X(replay_zero, "sequence number 0")                                                     \
 	X(replay_seen, "sequence number was already received")                                  \
 	X(replay_late, "sequence number is left of the anti-replay window")                     \

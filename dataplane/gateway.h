@@ -23,6 +23,7 @@ struct host_mirror;
 struct neighbours;
 struct rte_mempool;
 struct trace;
+struct tunnel_timer;
 struct worker;
 
 /* Control side of an SA. The record's key and salt are wiped once the key is expanded. */
@@ -69,8 +70,9 @@ struct gateway {
 	struct trace *trace;
 	struct path_mtu *path_mtu;
 	struct event_log *events;
-	struct deadlines *deadlines; /* of SAs, the next end of a lifetime in seconds */
-	struct rte_mempool *pool;    /* for frames of our own */
+	struct deadlines *deadlines;       /* of SAs, the next end of a lifetime in seconds */
+	struct tunnel_timer *tunnel_timer; /* NULL: tunnels may be silent */
+	struct rte_mempool *pool;          /* for frames of our own */
 	struct tables_size size;
 
 	struct object_tenant *tenant; /* [max_tenants]; [0] is the underlay and always there */

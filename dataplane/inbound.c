@@ -8,6 +8,7 @@
 #include <rte_mbuf.h>
 #include <rte_prefetch.h>
 
+#include "dummy.h"
 #include "ecn.h"
 #include "ip_header.h"
 #include "mss.h"
@@ -21,9 +22,8 @@
 #define ESP_HEADER_LEN 16 /* SPI, sequence number, IV */
 #define ESP_TRAILER    2  /* pad length, next header */
 
-#define NEXT_HEADER_IPV4  4
-#define NEXT_HEADER_IPV6  41
-#define NEXT_HEADER_DUMMY 59 /* RFC 4303 section 2.6 */
+#define NEXT_HEADER_IPV4 4
+#define NEXT_HEADER_IPV6 41
 
 static inline const uint8_t *packet_esp(const struct packet *p)
 {

@@ -37,6 +37,7 @@
 #include "reclaim.h"
 #include "southbound.h"
 #include "trace.h"
+#include "tunnel_timer.h"
 #include "underlay.h"
 #include "worker.h"
 #include "xdp/steer_clear.h"
@@ -123,6 +124,8 @@ static int process_tables(struct process *p)
 		err = path_mtu_create(gw);
 	if (err == 0)
 		err = event_log_create(&gw->events);
+	if (err == 0)
+		err = tunnel_timer_create(gw);
 	if (err != 0) {
 		log_error("no memory for the tables: %s; lower the --max-* options",
 			  strerror(-err));
@@ -328,6 +331,7 @@ static void process_end(struct process *p)
 	path_mtu_destroy(gw);
 	event_log_destroy(gw->events);
 	deadlines_destroy(gw->deadlines);
+	tunnel_timer_destroy(gw);
 	stats_destroy(gw->stats);
 	aead_engine_destroy(gw->aead);
 	rte_mempool_free(gw->pool);

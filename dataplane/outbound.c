@@ -7,15 +7,15 @@
 #include <rte_mbuf.h>
 #include <rte_prefetch.h>
 
+#include "dummy.h"
 #include "esp_encap.h"
 #include "mss.h"
 #include "segments.h"
 #include "selector.h"
 #include "sequence.h"
+#include "udp.h"
 #include "vrf.h"
 #include "worker.h"
-
-#define PROTO_UDP 17
 
 /* Room in front is needed; behind, another buffer makes it. */
 static enum drop_reason outbound_make_room(struct packet *p)
@@ -142,6 +142,8 @@ static uint32_t outbound_run(struct worker *w, struct packet **run, uint32_t n, 
 		p->inner_length = p->length;
 		bytes += p->length;
 		esp_encap(p, sa, outer, &w->op[kept + i]);
+		if (unlikely(p->flags & PACKET_DUMMY))
+			dummy_mark(p, &w->op[kept + i]);
 		w->encap.p[kept + i] = p;
 	}
 	if (unlikely(granted < n))
@@ -151,20 +153,6 @@ static uint32_t outbound_run(struct worker *w, struct packet **run, uint32_t n, 
 	if (granted != 0)
 		row->sequence = first + granted - 1;
 	return granted;
-}
-
-/*
- * Over IPv6 UDP must have a checksum (RFC 8200 section 8.1); hosts drop what has none. It covers the
- * ciphertext, so it comes last. Over IPv4 it stays 0, as RFC 3948 section 2.1 wants.
- */
-static void outbound_udp_checksum(const struct packet *p)
-{
-	uint32_t len = p->length - (uint32_t)IPV6_HEADER_LEN;
-	uint64_t pseudo =
-		checksum_sum(p->l3 + 8, 32, __builtin_bswap32(len)) + ((uint64_t)PROTO_UDP << 24);
-	uint16_t sum = (uint16_t)~checksum_fold(packet_sum(p, IPV6_HEADER_LEN, len, pseudo));
-
-	store16(p->l3 + IPV6_HEADER_LEN + 6, sum != 0 ? sum : 0xffff);
 }
 
 void outbound_burst(struct worker *w)
@@ -197,7 +185,7 @@ void outbound_burst(struct worker *w)
 			continue;
 		}
 		if (unlikely(p->flags & PACKET_UDP_SUM))
-			outbound_udp_checksum(p);
+			udp_checksum_ipv6(p);
 		packet_push(&w->adjacent, p);
 	}
 	list->n = 0;

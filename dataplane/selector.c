@@ -162,5 +162,7 @@ bool selectors_allow(const struct worker *w, const struct packet *p, enum select
 	const struct selectors *s =
 		__atomic_load_n(&w->tables->selectors[p->tunnel], __ATOMIC_ACQUIRE);
 
+	if (p->flags & PACKET_DUMMY)
+		return true;
 	return s != NULL && selectors_match(s, p->l3, p->family, packet_contiguous(p), source);
 }

@@ -10,6 +10,7 @@
 #include <rte_rcu_qsbr.h>
 #include <rte_ring.h>
 
+#include "dummy.h"
 #include "reclaim.h"
 #include "segments.h"
 #include "trace.h"
@@ -113,11 +114,12 @@ uint32_t worker_inbox(struct worker *w)
 			inbox_frame(w, p);
 		else if (p->route == HANDOFF_UNREACHABLE)
 			packet_drop(w, p, DROP_neighbour_failed);
+		else if (unlikely((p->route & ~ROUTE_INDEX_MAX) == HANDOFF_DUMMY))
+			dummy_take(w, p);
 		else
 			packet_push(&w->adjacent, p);
 	}
-	if (w->adjacent.n != 0)
-		adjacent_burst(w);
+	worker_send(w);
 	worker_errors(w);
 	if (n != 0)
 		worker_finish(w);

@@ -14,8 +14,8 @@
  * Conservation, per tenant, once packets in flight have left:
  *     in_packets + fragments = out_packets + local_packets + sum of the tenant's drops
  * `local` are packets that ended in the gateway (ARP, ND, ICMP to its own addresses). What the
- * gateway itself sends (replies, resolutions, ICMP errors) counts in originated_packets, and in
- * neither in nor out. A packet that is cut, before ESP or behind it, leaves as several: each counts in
+ * gateway itself sends (replies, resolutions, ICMP errors, NAT keepalives for the underlay, dummy
+ * packets for their tunnel's tenant) counts in originated_packets, and in neither in nor out. A packet that is cut, before ESP or behind it, leaves as several: each counts in
  * out (of the tunnel, too), and those beyond the first in fragments.
  */
 #ifndef KAIDO_ABI_COUNTERS_H
@@ -121,7 +121,7 @@ struct counters_tenant {
 };
 static_assert(sizeof(struct counters_tenant) == 64, "counters_tenant is one cache line");
 
-/* Survives a rekey: it belongs to the tunnel, not to the SA. */
+/* Survives a rekey: it belongs to the tunnel, not to the SA. Dummy packets are in none of it. */
 struct counters_tunnel {
 	uint64_t out_packets; /* encrypted and handed to the port */
 	uint64_t out_inner_bytes;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The steering program of an underlay port: ESP goes to the AF_XDP socket of its queue, everything
- * else stays with the kernel. It never drops: what it can't make out, it passes.
+ * The steering program of an underlay port: ESP and the NAT keepalives among it go to the AF_XDP socket
+ * of their queue, everything else stays with the kernel. It never drops: what it can't make out, it passes.
  *
  * Loaded by net_af_xdp (devarg xdp_prog=), which takes the first program of the object and puts its
  * sockets into `xsks_map`.

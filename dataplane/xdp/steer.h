@@ -19,11 +19,11 @@ enum xdp_class {
 	XDP_CLASS_ESP = 0,      /* IP protocol 50 */
 	XDP_CLASS_ESP_UDP,      /* UDP 4500, the marker is an SPI (RFC 3948 section 2.1) */
 	XDP_CLASS_ESP_FRAGMENT, /* any fragment of protocol 50 */
-	XDP_CLASS_TO_SOCKET = XDP_CLASS_ESP_FRAGMENT,
+	XDP_CLASS_KEEPALIVE,    /* UDP 4500, one byte 0xff (RFC 3948 section 2.3) */
+	XDP_CLASS_TO_SOCKET = XDP_CLASS_KEEPALIVE,
 
 	XDP_CLASS_NO_SOCKET, /* one of the above, on a queue without a socket */
 	XDP_CLASS_IKE,       /* UDP 500; UDP 4500 with the non-ESP marker (RFC 3948 s. 2.2) */
-	XDP_CLASS_KEEPALIVE, /* UDP 4500, one byte 0xff (RFC 3948 section 2.3) */
 	XDP_CLASS_ARP,
 	XDP_CLASS_ND, /* ICMPv6 133 .. 137, RFC 4861 */
 	XDP_CLASS_ICMP,

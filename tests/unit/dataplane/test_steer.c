@@ -328,6 +328,33 @@ static void put_family(struct frame *f, bool ipv6)
 		put_ipv4(f, 17, 0, 5);
 }
 
+static void keepalives_go_to_the_socket(void **state)
+{
+	const struct fixture *fx = *state;
+	int fd = socket_attach(fx);
+	struct frame f;
+
+	for (int ipv6 = 0; ipv6 <= 1; ipv6++) {
+		for (uint32_t source = 1; source < 65536; source += 7281) {
+			put_family(&f, ipv6);
+			put_udp(&f, (uint16_t)source, 4500, 1);
+			put8(&f, 0xff);
+			expect(fx, &f, XDP_CLASS_KEEPALIVE);
+			put_zeros(&f, 17); /* padded to the shortest frame */
+			expect(fx, &f, XDP_CLASS_KEEPALIVE);
+		}
+		put_family(&f, ipv6);
+		put_udp(&f, 4500, 500, 1);
+		put8(&f, 0xff);
+		expect(fx, &f, XDP_CLASS_IKE);
+		put_family(&f, ipv6);
+		put_udp(&f, 4500, 4501, 1);
+		put8(&f, 0xff);
+		expect(fx, &f, XDP_CLASS_OTHER);
+	}
+	close(fd);
+}
+
 static void ike_stays_with_charon(void **state)
 {
 	const struct fixture *fx = *state;
@@ -345,13 +372,6 @@ static void ike_stays_with_charon(void **state)
 		put32(&f, 0); /* the non-ESP marker */
 		put_esp(&f);
 		expect(fx, &f, XDP_CLASS_IKE);
-
-		put_family(&f, ipv6);
-		put_udp(&f, 4500, 4500, 1);
-		put8(&f, 0xff);
-		expect(fx, &f, XDP_CLASS_KEEPALIVE);
-		put_zeros(&f, 17); /* padded to the shortest frame */
-		expect(fx, &f, XDP_CLASS_KEEPALIVE);
 
 		put_family(&f, ipv6);
 		put_udp(&f, 4500, 4500, 1);
@@ -717,6 +737,7 @@ int main(void)
 		cmocka_unit_test(esp_goes_to_the_socket),
 		cmocka_unit_test(without_a_socket_the_kernel_gets_it),
 		cmocka_unit_test(host_keeps_its_own),
+		cmocka_unit_test(keepalives_go_to_the_socket),
 		cmocka_unit_test(ike_stays_with_charon),
 		cmocka_unit_test(fragments),
 		cmocka_unit_test(ipv6_extension_headers),
