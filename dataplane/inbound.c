@@ -106,6 +106,7 @@ static void inbound_prepare(struct worker *w, struct packet_list *list)
 {
 	uint32_t kept = 0;
 
+	w->esn.saved = NULL;
 	for (uint32_t i = 0; i < list->n; i++) {
 		struct packet *p = list->p[i];
 		const struct sa_in *sa = &p->sa->in;
@@ -140,6 +141,9 @@ static void inbound_prepare(struct worker *w, struct packet_list *list)
 			store32(op->aad + 4, __builtin_bswap32((uint32_t)(p->sequence >> 32)));
 			store32(op->aad + 8, __builtin_bswap32(low));
 			op->aad_len = 12;
+			if (unlikely(__atomic_load_n(&sa->replay->failed, __ATOMIC_RELAXED) >=
+				     ESN_FAILURES))
+				esn_recovery_save(w, p, op);
 		} else {
 			store64(op->aad, load64(esp));
 			op->aad_len = 8;
@@ -158,7 +162,8 @@ static void inbound_decrypt(struct worker *w, struct packet_list *list)
 	for (uint32_t i = 0; i < n; i++) {
 		struct packet *p = list->p[i];
 
-		if (w->op[i].status == AEAD_OK) {
+		if (w->op[i].status == AEAD_OK ||
+		    ((p->sa->in.flags & SA_ESN) && esn_recovery_try(w, p, &w->op[i]))) {
 			list->p[kept++] = p;
 			continue;
 		}
@@ -195,6 +200,8 @@ static uint32_t inbound_commit_run(struct worker *w, struct packet **run, uint32
 	for (uint32_t i = 0; i < n; i++)
 		verdict[i] = replay_commit(replay, run[i]->sequence);
 	lost = replay->lost - lost;
+	if (unlikely(replay->failed != 0))
+		__atomic_store_n(&replay->failed, 0, __ATOMIC_RELAXED);
 	replay_unlock(replay);
 
 	row->lost += lost;

@@ -28,7 +28,7 @@ struct replay {
 	uint32_t window; /* packets */
 	uint32_t mask;   /* words in the ring - 1 */
 	uint32_t lock;   /* held by replay_lock() */
-	uint32_t reserved;
+	uint32_t failed; /* ICV failures in a row; of ESN SAs, see esn_recovery.h (atomic) */
 	uint64_t bits[]; /* bit n of word (seq / 64 & mask) is seq % 64 */
 };
 static_assert(sizeof(struct replay) == 32, "the head and 256 bits of window in one cache line");

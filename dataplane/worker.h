@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "aead.h"
+#include "esn_recovery.h"
 #include "icv_failure.h"
 #include "packet.h"
 #include "route_table.h"
@@ -53,6 +54,7 @@ struct worker {
 	uint64_t tsc_hz;
 	uint32_t *fragment_id; /* all workers': id of the next sealed packet that is cut */
 	struct icv_told icv_told;
+	struct esn_recovery esn;
 	uint64_t *error_refill; /* [max_tenants] TSC: when the bucket of ICMP errors was empty */
 	struct worker_rx rx[PORTS_MAX];
 	struct worker_tx tx[PORTS_MAX]; /* by port index */
