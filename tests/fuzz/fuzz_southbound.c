@@ -13,6 +13,7 @@
 
 #include "aead.h"
 #include "apply.h"
+#include "deadline.h"
 #include "dump.h"
 #include "fuzz.h"
 #include "gateway_fixture.h"
@@ -292,6 +293,8 @@ static void step_time(struct fuzz_input *in)
 {
 	struct gateway *gw = &bench.f->gw;
 
+	gw->now_ms += 500;
+	lifetime_tick(gw);
 	underlay_poll(gw);
 	reclaim_poll(gw->tables->reclaim);
 }
@@ -388,6 +391,7 @@ static void gateway_empty(void)
 		    true);
 	kind_remove(ABI_DUMP_TENANT, ABI_TENANT_DELETE, sizeof(struct abi_tenant), true);
 	gw->generation = 0;
+	FUZZ_CHECK(deadline_count(gw->deadlines) == 0);
 	reclaim_wait(gw->tables->reclaim);
 	now = digest_take(gw);
 	assert_digest_equal(&bench.empty, &now);

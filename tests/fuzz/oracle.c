@@ -27,6 +27,8 @@ void oracle_begin(struct oracle *o)
 	o->wholes = 0;
 	for (uint32_t t = 1; t < ORACLE_TUNNELS; t++) {
 		o->tunnel[t].last_sent = 0;
+		o->tunnel[t].packets = 0;
+		o->tunnel[t].bytes = 0;
 		memset(o->tunnel[t].sent, 0, sizeof(o->tunnel[t].sent));
 	}
 }
@@ -383,6 +385,10 @@ static void esp_check(struct oracle *o, const uint8_t *l3, uint32_t len, uint32_
 		FUZZ_CHECK(plain[inner_len + i] == i + 1);
 	FUZZ_CHECK(packet_length(plain, inner_len) == inner_len);
 	FUZZ_CHECK(!tunnel->selectors || oracle_selects(plain, inner_len, true));
+	tunnel->packets++;
+	tunnel->bytes += inner_len;
+	FUZZ_CHECK(!tunnel->mortal || (tunnel->packets <= ORACLE_LIFETIME_PACKETS &&
+				       tunnel->bytes <= ORACLE_LIFETIME_BYTES));
 	/* RFC 6040 section 4.1, and DSCP copied. */
 	FUZZ_CHECK(packet_class(l3) == packet_class(plain));
 	packet_out(o, tunnel->tenant, plain, inner_len);

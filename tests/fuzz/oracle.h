@@ -21,6 +21,10 @@
 #define ORACLE_SEQUENCES  8192 /* more than an input may use */
 #define ORACLE_WHOLES     256
 
+/* The hard lifetime of each of a mortal tunnel's SAs. */
+#define ORACLE_LIFETIME_PACKETS 20
+#define ORACLE_LIFETIME_BYTES   9000
+
 /* How one tunnel's SAs are, in both directions. */
 struct oracle_tunnel {
 	struct aead_key *in;
@@ -32,6 +36,9 @@ struct oracle_tunnel {
 	bool udp;
 	bool v6;                              /* outside */
 	bool selectors;                       /* those of oracle_selectors() */
+	bool mortal;                          /* has ORACLE_LIFETIME_* */
+	uint32_t packets;                     /* that were sent */
+	uint64_t bytes;                       /* of their inner packets */
 	uint64_t last_sent;                   /* of those that went in one piece */
 	uint64_t sent[ORACLE_SEQUENCES / 64]; /* a bit for each number */
 };

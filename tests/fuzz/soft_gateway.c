@@ -30,6 +30,7 @@
 #define RING_SIZE  256
 #define TUNNELS    ORACLE_TUNNELS
 #define SELECTIVE  4 /* the tunnel that has traffic selectors */
+#define MORTAL     2 /* the tunnel whose SAs have lifetimes */
 #define ID_IN(t)   (10 * (t) + 1)
 #define ID_OUT(t)  (10 * (t) + 2)
 
@@ -234,6 +235,11 @@ static void tunnel_create(struct soft_gateway *g, uint32_t t, uint32_t tenant, u
 	memset(out.key, (int)(0x80 + t), key_len);
 	in.key_len = out.key_len = key_len;
 	in.window = window;
+	if (t == MORTAL) {
+		in.soft = out.soft = (struct abi_lifetime){ .packets = 5, .bytes = 3000 };
+		in.hard = out.hard = (struct abi_lifetime){ .packets = ORACLE_LIFETIME_PACKETS,
+							    .bytes = ORACLE_LIFETIME_BYTES };
+	}
 	SET(g, TUNNEL, tunnel);
 	SET(g, SELECTORS, selectors);
 	g->selectors[t] = g->f->gw.tables->selectors[t];
@@ -254,6 +260,7 @@ static void tunnel_create(struct soft_gateway *g, uint32_t t, uint32_t tenant, u
 		.udp = udp,
 		.v6 = v6,
 		.selectors = t == SELECTIVE,
+		.mortal = t == MORTAL,
 	};
 }
 
@@ -346,6 +353,37 @@ static void paths_reset(struct soft_gateway *g)
 	path_mtu_tick(gw, g->path_now += 3600000);
 }
 
+/* Its SAs are as new. */
+static void mortal_reset(struct soft_gateway *g)
+{
+	static const uint32_t ids[] = { ID_IN(MORTAL), ID_OUT(MORTAL) };
+	struct tables *t = g->f->gw.tables;
+
+	for (size_t i = 0; i < 2; i++) {
+		t->lifetime[ids[i]].packets = t->lifetime[ids[i]].bytes = 0;
+		g->f->gw.sa[ids[i]].record.state = ABI_SA_LIVE;
+	}
+	t->sa[ID_IN(MORTAL)].in.flags &= (uint8_t)~SA_EXPIRED;
+	t->sa[ID_OUT(MORTAL)].out.flags &= (uint8_t)~SA_EXPIRED;
+}
+
+/* What the worker carried and dropped, against what the main lcore says of its SAs. */
+static void mortal_check(const struct soft_gateway *g)
+{
+	const struct gateway *gw = &g->f->gw;
+	const struct counters_sa *in = &g->worker->stats.sa[ID_IN(MORTAL)];
+	const struct counters_sa *out = &g->worker->stats.sa[ID_OUT(MORTAL)];
+	uint8_t state_in = gw->sa[ID_IN(MORTAL)].record.state;
+	uint8_t state_out = gw->sa[ID_OUT(MORTAL)].record.state;
+
+	FUZZ_CHECK(in->packets <= ORACLE_LIFETIME_PACKETS && in->bytes <= ORACLE_LIFETIME_BYTES);
+	FUZZ_CHECK(out->packets <= ORACLE_LIFETIME_PACKETS && out->bytes <= ORACLE_LIFETIME_BYTES);
+	FUZZ_CHECK(soft_gateway_drops(g, DROP_sa_expired) == 0 || state_in == ABI_SA_HARD ||
+		   state_out == ABI_SA_HARD);
+	FUZZ_CHECK(in->packets < ORACLE_LIFETIME_PACKETS || state_in == ABI_SA_HARD);
+	FUZZ_CHECK(out->packets < ORACLE_LIFETIME_PACKETS || state_out == ABI_SA_HARD);
+}
+
 void soft_gateway_begin(struct soft_gateway *g, uint8_t options)
 {
 	static const uint32_t room[4] = { BURST_MAX, BURST_MAX, 3, 0 };
@@ -368,6 +406,7 @@ void soft_gateway_begin(struct soft_gateway *g, uint8_t options)
 	if (options & SOFT_TRACE)
 		FUZZ_CHECK(trace_start(gw->trace, &all) == 0);
 	paths_reset(g);
+	mortal_reset(g);
 	counters_reset(&gw->own);
 	counters_reset(&g->worker->stats);
 	oracle_begin(&g->oracle);
@@ -569,5 +608,6 @@ void soft_gateway_end(struct soft_gateway *g)
 	}
 	trace_check(g);
 	counters_check(g);
+	mortal_check(g);
 	FUZZ_CHECK(rte_mempool_avail_count(g->pool) == POOL_MBUFS);
 }

@@ -76,6 +76,9 @@ static struct abi_tunnel pick_tunnel(struct fuzz_input *in)
 static struct abi_sa pick_sa(struct fuzz_input *in)
 {
 	static const uint32_t window[] = { 0, 64, 1024, 4096 };
+	static const struct abi_lifetime lifetime[] = {
+		{ 0 }, { .seconds = 1 }, { .packets = 10 }, { .seconds = 2, .bytes = 1 }
+	};
 	uint8_t id = fuzz_u8(in), how = fuzz_u8(in), spi = fuzz_u8(in), numbers = fuzz_u8(in);
 	struct abi_sa r = {
 		.id = 1 + (id & 0xf) % 6,
@@ -89,6 +92,8 @@ static struct abi_sa pick_sa(struct fuzz_input *in)
 
 	memset(r.key, spi, r.key_len);
 	memset(r.salt, 9, sizeof(r.salt));
+	r.soft = lifetime[spi >> 2 & 3];
+	r.hard = lifetime[spi >> 4 & 3];
 	if (r.direction == ABI_SA_IN) {
 		r.window = window[numbers & 3];
 	} else {
