@@ -9,18 +9,30 @@
 
 #define NEXT_HIGH_HALF (1ull << 32)
 
+/* The ciphertext of an operation to the copy or back, whatever pieces it lies in. */
+static void copy_ciphertext(const struct aead_op *op, uint8_t *copy, bool back)
+{
+	const struct aead_segment whole = { .data = op->data, .len = op->len };
+	const struct aead_segment *s = op->chain != NULL ? op->chain : &whole;
+
+	for (uint32_t left = op->len, n; left != 0; left -= n, copy += n, s = s->next) {
+		n = s->len < left ? s->len : left;
+		memcpy(back ? s->data : copy, back ? copy : s->data, n);
+	}
+}
+
 void esn_recovery_save(struct worker *w, const struct packet *p, const struct aead_op *op)
 {
 	uint32_t *failed = &p->sa->in.replay->failed;
 	uint32_t n = __atomic_load_n(failed, __ATOMIC_RELAXED);
 
-	if (w->esn.saved != NULL || op->chain != NULL || op->len > ESN_COPY_MAX)
+	if (w->esn.saved != NULL || op->len > ESN_COPY_MAX)
 		return;
 	/* The count begins anew, so that no other worker tries before so many more have failed. */
 	if (n < ESN_FAILURES ||
 	    !__atomic_compare_exchange_n(failed, &n, 0, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		return;
-	memcpy(w->esn.copy, op->data, op->len);
+	copy_ciphertext(op, w->esn.copy, false);
 	w->esn.saved = p;
 }
 
@@ -50,7 +62,7 @@ bool esn_recovery_try(struct worker *w, struct packet *p, struct aead_op *op)
 		sequence += NEXT_HIGH_HALF;
 		if (sequence < NEXT_HIGH_HALF) /* there is no such number */
 			break;
-		memcpy(op->data, w->esn.copy, op->len);
+		copy_ciphertext(op, w->esn.copy, true);
 		memcpy(op->aad + 4, &(uint32_t){ __builtin_bswap32((uint32_t)(sequence >> 32)) },
 		       sizeof(uint32_t));
 		w->esn.tries++;
