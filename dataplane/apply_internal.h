@@ -175,6 +175,8 @@ int tunnel_set(struct apply *a, const void *record, struct undo *undo, struct an
 int tunnel_delete(struct apply *a, const void *record, struct undo *undo, struct answer *answer);
 void tunnel_undo(struct apply *a, struct undo *undo);
 void tunnel_commit(struct apply *a, struct undo *undo);
+/* What an SA is told of its tunnel, but for the outer headers: single stores, also while it is in use. */
+void tunnel_policy(const struct abi_tunnel *tunnel, union sa *slot, uint8_t direction);
 /* Lets the newest outbound SA send that isn't of the open transaction. */
 void tunnel_publish(struct apply *a, uint32_t id);
 

@@ -175,14 +175,10 @@ static void slot_fill(struct gateway *gw, const struct abi_sa *r, struct aead_ke
 	union sa *slot = &gw->tables->sa[r->id];
 	uint8_t flags = r->flags & ABI_SA_ESN ? SA_ESN : 0;
 
-	if (tunnel->record.flags & ABI_TUNNEL_SELECTORS)
-		flags |= SA_SELECTORS;
 	if (lifetime_init(&gw->tables->lifetime[r->id], r))
 		flags |= SA_LIFETIME;
 	memset(slot, 0, sizeof(*slot));
 	if (r->direction == ABI_SA_IN) {
-		if (tunnel->record.flags & ABI_TUNNEL_UDP)
-			flags |= SA_UDP;
 		slot->in = (struct sa_in){
 			.key = key,
 			.replay = replay,
@@ -192,6 +188,7 @@ static void slot_fill(struct gateway *gw, const struct abi_sa *r, struct aead_ke
 			.generation = ++gw->sa_generations,
 			.flags = flags,
 		};
+		tunnel_policy(&tunnel->record, slot, ABI_SA_IN);
 		return;
 	}
 	slot->out = (struct sa_out){
@@ -202,6 +199,7 @@ static void slot_fill(struct gateway *gw, const struct abi_sa *r, struct aead_ke
 		.generation = ++gw->sa_generations,
 		.flags = flags,
 	};
+	tunnel_policy(&tunnel->record, slot, ABI_SA_OUT);
 	sa_template_build(&slot->out, 0, &tunnel->record);
 }
 

@@ -34,6 +34,23 @@ static bool same_ends(const struct abi_tunnel *x, const struct abi_tunnel *y)
 	       x->local_port == y->local_port && x->remote_port == y->remote_port;
 }
 
+void tunnel_policy(const struct abi_tunnel *tunnel, union sa *slot, uint8_t direction)
+{
+	uint32_t wants = tunnel->flags;
+	uint8_t flags = wants & ABI_TUNNEL_SELECTORS ? SA_SELECTORS : 0;
+	uint8_t *to = direction == ABI_SA_IN ? &slot->in.flags : &slot->out.flags;
+
+	if (direction == ABI_SA_IN) {
+		flags |= wants & ABI_TUNNEL_UDP ? SA_UDP : 0;
+		flags |= wants & ABI_TUNNEL_DSCP_IN ? SA_DSCP_IN : 0;
+	} else {
+		flags |= wants & ABI_TUNNEL_MSS_OFF ? SA_MSS_OFF : 0;
+		__atomic_store_n(&slot->out.mss, tunnel->mss, __ATOMIC_RELAXED);
+		__atomic_store_n(&slot->out.pad_to, tunnel->pad_to, __ATOMIC_RELAXED);
+	}
+	__atomic_store_n(to, (uint8_t)((*to & ~SA_POLICIES) | flags), __ATOMIC_RELAXED);
+}
+
 /* Only the writer changes `active`. What was idle has been so for a grace period, or was never used. */
 static void sa_renew(struct gateway *gw, uint32_t id, const struct abi_tunnel *tunnel)
 {
@@ -71,22 +88,12 @@ static void renewed(void *owner, uint64_t id, uint64_t unused)
 		tunnel_renew(a, (uint32_t)id);
 }
 
-static void flags_store(uint8_t *flags, uint8_t mask, uint8_t value)
+static void policy_update(struct gateway *gw, const struct object_tunnel *o)
 {
-	__atomic_store_n(flags, (uint8_t)((*flags & ~mask) | value), __ATOMIC_RELAXED);
-}
-
-/* One byte of an SA, and a packet sees either. */
-static void flags_update(struct gateway *gw, uint32_t id)
-{
-	uint32_t flags = gw->tunnel[id].record.flags;
-	uint8_t selectors = flags & ABI_TUNNEL_SELECTORS ? SA_SELECTORS : 0;
-	uint8_t udp = flags & ABI_TUNNEL_UDP ? SA_UDP : 0;
-
-	for (uint32_t sa = gw->tunnel[id].newest_in; sa != 0; sa = gw->sa[sa].next)
-		flags_store(&gw->tables->sa[sa].in.flags, SA_UDP | SA_SELECTORS, udp | selectors);
-	for (uint32_t sa = gw->tunnel[id].newest_out; sa != 0; sa = gw->sa[sa].next)
-		flags_store(&gw->tables->sa[sa].out.flags, SA_SELECTORS, selectors);
+	for (uint32_t sa = o->newest_in; sa != 0; sa = gw->sa[sa].next)
+		tunnel_policy(&o->record, &gw->tables->sa[sa], ABI_SA_IN);
+	for (uint32_t sa = o->newest_out; sa != 0; sa = gw->sa[sa].next)
+		tunnel_policy(&o->record, &gw->tables->sa[sa], ABI_SA_OUT);
 }
 
 static void tunnel_switch(struct apply *a, const struct abi_tunnel *to)
@@ -100,7 +107,7 @@ static void tunnel_switch(struct apply *a, const struct abi_tunnel *to)
 		return;
 	if (!same_ends(&from, to))
 		path_mtu_forget(a->gw, to->id);
-	flags_update(a->gw, to->id);
+	policy_update(a->gw, o);
 	tunnel_timer_update(a->gw, to->id);
 	tunnel_renew(a, to->id);
 }

@@ -6,9 +6,11 @@
 #ifndef KAIDO_ESP_ENCAP_H
 #define KAIDO_ESP_ENCAP_H
 
+#include <rte_branch_prediction.h>
 #include <rte_mbuf.h>
 
 #include "aead.h"
+#include "flow_label.h"
 #include "ip_header.h"
 #include "packet.h"
 #include "sa.h"
@@ -50,23 +52,66 @@ static inline uint32_t esp_trailer_write(uint8_t *tail, uint32_t length, enum ip
 	return pad + 2;
 }
 
+/* What an outer header may take over from the inner one. RFC 4301 section 5.1.2, RFC 6040 section 4.1. */
+struct esp_inner {
+	uint8_t class; /* DSCP and ECN */
+	uint8_t df; /* as in byte 6 of an IPv4 header; set for IPv6, which is not cut on the way */
+};
+
+static inline struct esp_inner esp_inner_fields(const uint8_t *inner, enum ip_family family,
+						uint8_t flags)
+{
+	/* OUTER_DSCP_COPY is the sign: all bits, or none of them. */
+	uint8_t mask = (uint8_t)((uint8_t)((int8_t)flags >> 7) | 3);
+	uint8_t df = family == IP_V4 ? inner[6] : OUTER_DF_SET;
+
+	return (struct esp_inner){
+		.class = ip_traffic_class(inner, family) & mask,
+		.df = (uint8_t)((flags | (flags << 1 & df)) & OUTER_DF_SET),
+	};
+}
+
+/* `template` is the IP header in it, `outer` its copy. */
+static inline void esp_ipv4_write(uint8_t *outer, const uint8_t *template, struct esp_inner inner,
+				  uint32_t total, uint32_t low_be, uint16_t checksum)
+{
+	uint32_t length_be = __builtin_bswap16((uint16_t)total);
+	/* The second half of the number, in the order of the wire; then flags. */
+	uint32_t place = (load16(template + 4) ^ low_be >> 16) | (uint32_t)inner.df << 16;
+	uint64_t sum = (uint64_t)checksum + length_be + ((uint32_t)inner.class << 8) + place;
+
+	outer[1] = template[1] | inner.class;
+	store16(outer + 2, (uint16_t)length_be);
+	store32(outer + 4, place);
+	store16(outer + 10, (uint16_t)~checksum_fold(sum));
+}
+
+static inline void esp_ipv6_write(uint8_t *outer, const uint8_t *template, struct esp_inner inner,
+				  uint32_t total, uint32_t label)
+{
+	uint32_t first = (uint32_t)inner.class << 20 | label;
+
+	store32(outer, load32(template) | __builtin_bswap32(first));
+	store_be16(outer + 4, (uint16_t)(total - IPV6_HEADER_LEN));
+}
+
 /*
  * Puts the SA's outer headers before p and the trailer behind it and fills in *op. Afterwards p is
- * the outer packet, still to be encrypted, with its next hop. p->sequence, p->inner_length and p->outer
- * are set, and room was reserved behind a packet that lies in segments.
+ * the outer packet, still to be encrypted, with its next hop. p->sequence is set; p->inner_length is
+ * that of the inner packet, and p->length with what pads it; room was reserved behind a packet that lies
+ * in segments.
  */
 static inline void esp_encap(struct packet *p, const struct sa_out *sa, uint8_t n,
-			     struct aead_op *op)
+			     const uint64_t flow_key[2], struct aead_op *op)
 {
 	const struct sa_outer *o = &sa->outer[n];
-	uint8_t *inner = p->l3;
+	const uint8_t *template = sa->header[n] + SA_TEMPLATE_LEN - o->header_len;
+	uint8_t *inner = p->l3, *outer = inner - o->header_len;
 	uint64_t sequence_be = __builtin_bswap64(p->sequence);
 	uint32_t low_be = (uint32_t)(sequence_be >> 32), high_be = (uint32_t)sequence_be;
-	uint8_t tos = ip_traffic_class(inner, p->family); /* with ECN: RFC 6040 s. 4.1 */
-	uint32_t sealed = p->length;
-	uint8_t *outer, *tail = inner + sealed;
-	uint32_t total;
-	uint64_t sum;
+	struct esp_inner fields = esp_inner_fields(inner, p->family, o->flags);
+	uint32_t sealed = p->length, label = 0, total;
+	uint8_t *tail = inner + sealed;
 
 	if (unlikely(p->flags & PACKET_SEGMENTS))
 		tail = segments_tail(p);
@@ -75,18 +120,13 @@ static inline void esp_encap(struct packet *p, const struct sa_out *sa, uint8_t 
 	memcpy(inner - SA_TEMPLATE_LEN, sa->header[n], SA_TEMPLATE_LEN);
 	store32(inner - 12, low_be);
 	store64(inner - 8, sequence_be);
-	outer = inner - o->header_len;
 	if (o->flags & SA_OUTER_V6) {
-		store32(outer, __builtin_bswap32(6u << 28 | (uint32_t)tos << 20));
-		store_be16(outer + 4, (uint16_t)(total - IPV6_HEADER_LEN));
+		if (unlikely(o->flags & OUTER_FLOW_INNER))
+			label = flow_label_of(flow_key, sa->spi, inner, p->inner_length, p->family);
+		esp_ipv6_write(outer, template, fields, total, label);
 		p->family = IP_V6;
 	} else {
-		uint16_t length_be = __builtin_bswap16((uint16_t)total);
-
-		sum = (uint64_t)o->checksum + length_be + ((uint32_t)tos << 8);
-		outer[1] = tos;
-		store16(outer + 2, length_be);
-		store16(outer + 10, (uint16_t)~checksum_fold(sum));
+		esp_ipv4_write(outer, template, fields, total, low_be, o->checksum);
 		p->family = IP_V4;
 	}
 	if (o->flags & SA_UDP) {

@@ -283,7 +283,7 @@ static enum drop_reason inbound_strip(struct packet *p)
 	reason = ip_header_check(inner, len, p->family, false, &inner_len);
 	if (unlikely(reason != DROP_NONE))
 		return DROP_inner_header;
-	if (unlikely(!ecn_decapsulate(inner, p->family, outer_class)))
+	if (unlikely(!ecn_decapsulate(inner, p->family, outer_class, p->sa->in.flags & SA_DSCP_IN)))
 		return DROP_ecn;
 	p->outer_length = p->length;
 	p->l3 = inner;
@@ -313,14 +313,16 @@ static void inbound_decap(struct worker *w, struct packet_list *list)
 	list->n = kept;
 }
 
-/* What the other way through the tunnel holds; an answer to a SYN will take it. */
-static uint32_t inbound_mtu(const struct worker *w, const struct packet *p)
+/* As what goes the other way through the tunnel: an answer to a SYN will take it. */
+static void inbound_mss(const struct worker *w, const struct packet *p)
 {
 	const struct tunnel *tunnel = &w->tables->tunnel[p->tunnel];
 	uint32_t id = __atomic_load_n(&tunnel->sa_out, __ATOMIC_ACQUIRE);
 	const struct sa_out *sa = &w->tables->sa[id].out;
 
-	return id != 0 ? sa_inner_mtu(sa, sa_active(sa)) : 0;
+	if (id != 0 && !(sa->flags & SA_MSS_OFF))
+		mss_clamp_syn(p->l3, p->length, p->family, sa_inner_mtu(sa, sa_active(sa)),
+			      sa->mss);
 }
 
 /*
@@ -352,7 +354,7 @@ static void inbound_source(struct worker *w, struct packet_list *list)
 				continue;
 			}
 			if (mss_is_tcp(p->l3, p->family))
-				mss_clamp_syn(p->l3, p->length, p->family, inbound_mtu(w, p));
+				inbound_mss(w, p);
 			packets++;
 			inner += p->length;
 			outer += p->outer_length;

@@ -53,6 +53,12 @@ uint32_t lifetime_take_packets(struct worker *w, const struct packet *first, uin
 	return n < hard - before ? n : (uint32_t)(hard - before);
 }
 
+/* What pads a packet that goes out is not the tenant's. */
+static uint32_t inner_bytes(const struct packet *p)
+{
+	return p->walk == ABI_TRACE_OUTBOUND ? p->inner_length : p->length;
+}
+
 uint32_t lifetime_take_bytes(struct worker *w, struct packet *const *run, uint32_t n)
 {
 	struct lifetime *l = &w->tables->lifetime[run[0]->sa_id];
@@ -63,14 +69,14 @@ uint32_t lifetime_take_bytes(struct worker *w, struct packet *const *run, uint32
 	if (n == 0 || (soft == UINT64_MAX && hard == UINT64_MAX))
 		return n;
 	for (uint32_t i = 0; i < n; i++)
-		bytes += run[i]->length;
+		bytes += inner_bytes(run[i]);
 	before = charge(w, run[0], &l->bytes, bytes, soft, hard, ABI_LIMIT_BYTES);
 	if (before >= hard)
 		return 0;
 	for (uint32_t i = 0; i < n; i++) {
-		if (run[i]->length > hard - before)
+		if (inner_bytes(run[i]) > hard - before)
 			return i;
-		before += run[i]->length;
+		before += inner_bytes(run[i]);
 	}
 	return n;
 }

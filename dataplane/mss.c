@@ -37,9 +37,9 @@ static uint16_t word_at(uint16_t value, bool odd)
 	return odd ? __builtin_bswap16(value) : value;
 }
 
-void mss_clamp_syn(uint8_t *l3, uint32_t length, enum ip_family family, uint32_t mtu)
+void mss_clamp_syn(uint8_t *l3, uint32_t length, enum ip_family family, uint32_t mtu, uint16_t most)
 {
-	uint32_t offset = family == IP_V4 ? (l3[0] & 0xfu) * 4 : IPV6_HEADER_LEN, header_len, most;
+	uint32_t offset = family == IP_V4 ? (l3[0] & 0xfu) * 4 : IPV6_HEADER_LEN, header_len, room;
 	uint8_t *tcp = l3 + offset, *mss;
 	uint16_t before, after;
 	uint32_t sum;
@@ -52,16 +52,18 @@ void mss_clamp_syn(uint8_t *l3, uint32_t length, enum ip_family family, uint32_t
 	if (header_len < TCP_HEADER_MIN || length < offset + header_len)
 		return;
 	/* RFC 6691: without the room of any options, which the sender takes off itself. */
-	most = (family == IP_V4 ? IPV4_HEADER_MIN : IPV6_HEADER_LEN) + TCP_HEADER_MIN;
-	if (mtu <= most)
+	room = (family == IP_V4 ? IPV4_HEADER_MIN : IPV6_HEADER_LEN) + TCP_HEADER_MIN;
+	if (mtu <= room)
 		return;
-	most = mtu - most;
+	room = mtu - room;
+	if (most != 0 && most < room)
+		room = most;
 	mss = mss_find(tcp, header_len);
-	if (mss == NULL || load_be16(mss) <= most)
+	if (mss == NULL || load_be16(mss) <= room)
 		return;
 	odd = (mss - tcp) & 1;
 	before = load16(mss);
-	store_be16(mss, (uint16_t)most);
+	store_be16(mss, (uint16_t)room);
 	after = load16(mss);
 	/* RFC 1624, equation 3. */
 	sum = (uint16_t)~load16(tcp + TCP_CHECKSUM) + (uint16_t)~word_at(before, odd) +

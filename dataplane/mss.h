@@ -12,8 +12,9 @@
 
 #define MSS_PROTO_TCP 6
 
-/* Lowers the MSS option of a SYN at `l3` to what an IP packet of `mtu` bytes holds. */
-void mss_clamp_syn(uint8_t *l3, uint32_t length, enum ip_family family, uint32_t mtu);
+/* Lowers the MSS option of a SYN at `l3` to what an IP packet of `mtu` bytes holds, and to `most` unless 0. */
+void mss_clamp_syn(uint8_t *l3, uint32_t length, enum ip_family family, uint32_t mtu,
+		   uint16_t most);
 
 /* Is it TCP, by the one byte that says so? (IPv6 extension headers before TCP are not walked.) */
 static inline int mss_is_tcp(const uint8_t *l3, enum ip_family family)

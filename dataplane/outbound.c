@@ -54,6 +54,35 @@ static inline enum drop_reason outbound_check(struct worker *w, struct packet *p
 	return likely(esp_encap_fits(p)) ? DROP_NONE : outbound_make_room(p);
 }
 
+/*
+ * Traffic flow confidentiality (RFC 4303 section 2.7): zeros behind the inner packet, whose own header
+ * tells where it ends; as many as were asked for, but no more than fit the tunnel.
+ */
+static __attribute__((noinline)) enum drop_reason outbound_pad(struct packet *p)
+{
+	const struct sa_out *sa = &p->sa->out;
+	uint16_t to = __atomic_load_n(&sa->pad_to, __ATOMIC_RELAXED), length = p->length;
+	uint16_t most = sa_inner_mtu(sa, p->outer);
+	enum drop_reason reason;
+
+	to = RTE_MIN(to, most);
+	if (to <= length)
+		return DROP_NONE;
+	p->length = to;
+	if (likely(esp_encap_fits(p))) {
+		memset(p->l3 + length, 0, to - length);
+		return DROP_NONE;
+	}
+	p->length = length;
+	reason = segments_reserve(p, to - length + ESP_TRAILER_ROOM);
+	if (reason != DROP_NONE)
+		return reason;
+	memset(segments_tail(p), 0, to - length);
+	segments_grow(p, to - length);
+	p->length = to;
+	return DROP_NONE;
+}
+
 static void outbound_sa(struct worker *w, struct packet_list *list)
 {
 	const struct tables *t = w->tables;
@@ -84,10 +113,19 @@ static void outbound_sa(struct worker *w, struct packet_list *list)
 				packet_drop(w, p, reason);
 			continue;
 		}
+		p->inner_length = p->length;
+		if (unlikely(p->length < sa->pad_to)) {
+			reason = outbound_pad(p);
+			if (reason != DROP_NONE) {
+				packet_drop(w, p, reason);
+				continue;
+			}
+		}
 		rte_prefetch0(sa->header[outer]);
 		aead_key_prefetch(sa->key);
-		if (mss_is_tcp(p->l3, p->family))
-			mss_clamp_syn(p->l3, p->length, p->family, sa_inner_mtu(sa, outer));
+		if (mss_is_tcp(p->l3, p->family) && !(sa->flags & SA_MSS_OFF))
+			mss_clamp_syn(p->l3, p->inner_length, p->family, sa_inner_mtu(sa, outer),
+				      sa->mss);
 		list->p[kept++] = p;
 	}
 	list->n = kept;
@@ -139,9 +177,8 @@ static uint32_t outbound_run(struct worker *w, struct packet **run, uint32_t n, 
 		struct packet *p = run[i];
 
 		p->sequence = first + i;
-		p->inner_length = p->length;
-		bytes += p->length;
-		esp_encap(p, sa, outer, &w->op[kept + i]);
+		bytes += p->inner_length;
+		esp_encap(p, sa, outer, w->tables->flow_key, &w->op[kept + i]);
 		if (unlikely(p->flags & PACKET_DUMMY))
 			dummy_mark(p, &w->op[kept + i]);
 		w->encap.p[kept + i] = p;

@@ -23,6 +23,19 @@ enum sa_flags {
 	SA_SELECTORS = 1u << 3, /* only what its tunnel's selectors name; changes while in use */
 	SA_LIFETIME = 1u << 4,  /* its packets or bytes are limited; see lifetime.h */
 	SA_EXPIRED = 1u << 5,   /* carries nothing more; set while in use */
+	SA_DSCP_IN = 1u << 6,   /* inbound: the outer DSCP replaces the inner one */
+	SA_MSS_OFF = 1u << 6,   /* outbound: TCP's MSS is none of ours */
+};
+
+/* Those that the tunnel says; they change while in use. */
+#define SA_POLICIES (SA_UDP | SA_SELECTORS | SA_DSCP_IN | SA_MSS_OFF)
+
+/* Of the outer headers, beside SA_UDP and SA_OUTER_V6. What the inner header adds to the template's: */
+enum sa_outer_flags {
+	OUTER_FLOW_INNER = 1u << 3, /* IPv6: a flow label by the inner flow */
+	OUTER_DF_COPY = 1u << 5,    /* the inner DF bit */
+	OUTER_DF_SET = 1u << 6,     /* DF as it stands in byte 6 of an IPv4 header */
+	OUTER_DSCP_COPY = 1u << 7,  /* the inner DSCP; the congestion mark always */
 };
 
 /*
@@ -33,9 +46,9 @@ struct sa_outer {
 	uint32_t adjacency; /* of the next hop in the underlay; 0: none; changes while in use */
 	uint16_t inner_mtu; /* largest inner packet that fits; changes while in use, as does */
 	uint16_t outer_mtu; /* what the path takes; 0: there is no next hop */
-	uint16_t checksum;  /* sum of the template's IPv4 header, folded */
+	uint16_t checksum;  /* sum of the template's IPv4 header without its id, folded */
 	uint8_t header_len; /* of outer IP, UDP, ESP and IV: the used tail of the template */
-	uint8_t flags;      /* SA_UDP, SA_OUTER_V6 */
+	uint8_t flags;      /* SA_UDP, SA_OUTER_V6, enum sa_outer_flags */
 };
 static_assert(sizeof(struct sa_outer) == 12, "two of them leave room in the SA's first line");
 
@@ -55,9 +68,11 @@ struct sa_out {
 	struct sa_outer outer[2];
 	uint32_t spi;        /* network byte order */
 	uint32_t generation; /* of the SAs that had this id; see event.h */
+	uint16_t mss;        /* most that a SYN may promise; 0: what the MTU allows */
+	uint16_t pad_to;     /* TFC: shorter inner packets are padded to so many bytes */
 	uint8_t active;      /* 0, 1 */
-	uint8_t flags;       /* SA_ESN, SA_SELECTORS, SA_LIFETIME, SA_EXPIRED */
-	uint8_t pad[6];
+	uint8_t flags;       /* SA_ESN, SA_SELECTORS, SA_LIFETIME, SA_EXPIRED, SA_MSS_OFF */
+	uint8_t pad[2];
 	/*
 	 * The outer headers ready to be copied, right-aligned, so that one fixed copy that ends at
 	 * the inner packet serves every combination. What it writes before the outer header is room

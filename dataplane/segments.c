@@ -119,6 +119,10 @@ enum drop_reason segments_reserve(struct packet *p, uint32_t room)
 	more = rte_pktmbuf_alloc(p->mbuf->pool);
 	if (more == NULL)
 		return DROP_no_buffer;
+	if (rte_pktmbuf_tailroom(more) < room) {
+		rte_pktmbuf_free(more);
+		return DROP_no_headroom;
+	}
 	last->next = more;
 	p->mbuf->nb_segs++;
 	return DROP_NONE;

@@ -38,7 +38,8 @@ void segments_trim(struct packet *p);
 
 /*
  * `room` bytes in one piece behind the packet, in a buffer more if need be: segments_tail() points to
- * them, and segments_grow() makes n of them part of the mbufs. DROP_no_buffer: none is free.
+ * them, and segments_grow() makes n of them part of the mbufs. DROP_no_buffer: none is free;
+ * DROP_no_headroom: no buffer is that large.
  */
 enum drop_reason segments_reserve(struct packet *p, uint32_t room);
 uint8_t *segments_tail(const struct packet *p);

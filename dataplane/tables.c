@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 
 #include "reclaim.h"
 #include "sad.h"
@@ -98,6 +99,8 @@ int tables_create(const struct tables_size *size, const struct aead_engine *aead
 		.max_adjacencies = size->max_adjacencies,
 	};
 	if (arrays_create(t) != 0)
+		goto fail;
+	if (getrandom(t->flow_key, sizeof(t->flow_key), 0) != sizeof(t->flow_key))
 		goto fail;
 	t->reclaim = reclaim_create(readers);
 	if (t->reclaim == NULL)

@@ -72,6 +72,7 @@ struct tables {
 	union sa *sa;                       /* [max_sas] by id */
 	struct lifetime *lifetime;          /* [max_sas] by id; of those that have one */
 	struct adjacency *adjacency;        /* [max_adjacencies] by index; 0 is never used */
+	uint64_t flow_key[2];               /* secret, of this process; see flow_label.h */
 	uint32_t max_tenants;
 	uint32_t max_attachments;
 	uint32_t max_tunnels;

@@ -52,8 +52,11 @@ static uint32_t packet_length(const uint8_t *l3, uint32_t avail)
 	return len <= avail ? len : 0;
 }
 
-/* The congestion mark that an inner packet leaves a tunnel with: RFC 6040 section 4.2, figure 4. */
-static void ecn_leave(uint8_t *inner, uint8_t outer)
+/*
+ * DSCP and congestion mark that an inner packet leaves a tunnel with: RFC 6040 section 4.2, figure 4,
+ * and RFC 2983.
+ */
+static void class_leave(const struct oracle_tunnel *tunnel, uint8_t *inner, uint8_t outer)
 {
 	static const uint8_t leaves[4][4] = {
 		/* outer: Not-ECT, ECT(1), ECT(0), CE; a Not-ECT inner one under CE is dropped */
@@ -62,11 +65,15 @@ static void ecn_leave(uint8_t *inner, uint8_t outer)
 		[2] = { 2, 1, 2, 3 },
 		[3] = { 3, 3, 3, 3 },
 	};
+	uint8_t class = packet_class(inner), dscp = class;
 
+	if (tunnel->policy.flags & ABI_TUNNEL_DSCP_IN)
+		dscp = outer;
+	class = (uint8_t)((dscp & 0xfc) | leaves[class & 3][outer & 3]);
 	if (inner[0] >> 4 == 4)
-		inner[1] = (uint8_t)((inner[1] & 0xfc) | leaves[inner[1] & 3][outer]);
+		inner[1] = class;
 	else
-		inner[1] = (uint8_t)((inner[1] & 0xcf) | leaves[inner[1] >> 4 & 3][outer] << 4);
+		store_be16(inner, (uint16_t)((load_be16(inner) & 0xf00f) | class << 4));
 }
 
 /* A copy, or none where there are too many. */
@@ -328,7 +335,7 @@ void oracle_wan_in(struct oracle *o, const uint8_t *frame, uint32_t len)
 		if (o->tunnel[t].selectors &&
 		    !oracle_selects(plain, total - at - ESP_HEAD - AEAD_TAG_LEN, false))
 			return;
-		ecn_leave(plain, packet_class(frame + l3) & 3);
+		class_leave(&o->tunnel[t], plain, packet_class(frame + l3));
 		packet_expect(o, o->tunnel[t].tenant, plain, total - at - ESP_HEAD - AEAD_TAG_LEN);
 	}
 }
@@ -346,6 +353,50 @@ static void udp_check(const uint8_t *l3, uint32_t len, uint32_t at)
 	else
 		FUZZ_CHECK(load16(l3 + at - 2) != 0 &&
 			   checksum_fold(checksum_sum(l3 + at - 8, udp_len, sum)) == 0xffff);
+}
+
+/* DSCP as the tunnel wants it, the congestion mark as it is (RFC 6040 section 4.1), DF, TTL, label. */
+static void policy_check(struct oracle_tunnel *tunnel, const uint8_t *l3, const uint8_t *plain,
+			 uint64_t sequence, bool cut)
+{
+	const struct abi_tunnel *policy = &tunnel->policy;
+	uint8_t class = packet_class(plain), ttl = policy->ttl != 0 ? policy->ttl : 64;
+	bool inner_df = plain[0] >> 4 == 6 || (plain[6] & 0x40);
+
+	if (policy->dscp & ABI_DSCP_SET)
+		class = (uint8_t)((policy->dscp & 63) << 2 | (class & 3));
+	FUZZ_CHECK(packet_class(l3) == class);
+	FUZZ_CHECK(l3[tunnel->v6 ? 7 : 8] == ttl);
+	if (tunnel->v6) {
+		uint32_t label = __builtin_bswap32(load32(l3)) & 0xfffff;
+
+		FUZZ_CHECK((label == 0) == (policy->flow_label == ABI_FLOW_LABEL_ZERO));
+		FUZZ_CHECK(policy->flow_label != ABI_FLOW_LABEL_SA || !tunnel->seen ||
+			   label == tunnel->label);
+		tunnel->label = label;
+		tunnel->seen = true;
+	} else if (!cut) {
+		uint16_t id = (uint16_t)(load_be16(l3 + 4) ^ sequence);
+
+		FUZZ_CHECK((load_be16(l3 + 6) == 0x4000) ==
+			   (policy->df == ABI_DF_SET || (policy->df == ABI_DF_COPY && inner_df)));
+		FUZZ_CHECK(!tunnel->seen || id == tunnel->id);
+		tunnel->id = id;
+		tunnel->seen = true;
+	}
+}
+
+/* Zeros behind the inner packet, as many as the tunnel wants. Returns the packet's own length. */
+static uint32_t padding_check(const struct oracle_tunnel *tunnel, const uint8_t *plain,
+			      uint32_t inner_len)
+{
+	uint32_t len = packet_length(plain, inner_len);
+
+	FUZZ_CHECK(len != 0);
+	FUZZ_CHECK(inner_len == (len < tunnel->policy.pad_to ? tunnel->policy.pad_to : len));
+	for (uint32_t i = len; i < inner_len; i++)
+		FUZZ_CHECK(plain[i] == 0);
+	return len;
 }
 
 /* RFC 4303: what a receiver would check, and what a sender of ours promises. */
@@ -383,14 +434,13 @@ static void esp_check(struct oracle *o, const uint8_t *l3, uint32_t len, uint32_
 	inner_len -= pad + 2;
 	for (uint32_t i = 0; i < pad; i++)
 		FUZZ_CHECK(plain[inner_len + i] == i + 1);
-	FUZZ_CHECK(packet_length(plain, inner_len) == inner_len);
+	inner_len = padding_check(tunnel, plain, inner_len);
 	FUZZ_CHECK(!tunnel->selectors || oracle_selects(plain, inner_len, true));
 	tunnel->packets++;
 	tunnel->bytes += inner_len;
 	FUZZ_CHECK(!tunnel->mortal || (tunnel->packets <= ORACLE_LIFETIME_PACKETS &&
 				       tunnel->bytes <= ORACLE_LIFETIME_BYTES));
-	/* RFC 6040 section 4.1, and DSCP copied. */
-	FUZZ_CHECK(packet_class(l3) == packet_class(plain));
+	policy_check(tunnel, l3, plain, sequence, cut);
 	packet_out(o, tunnel->tenant, plain, inner_len);
 }
 

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "abi/message.h"
+#include "abi/message.h"
 #include "aead.h"
 
 #define ORACLE_PACKETS    64 /* in one input */
@@ -34,12 +35,16 @@ struct oracle_tunnel {
 	uint32_t tenant;
 	bool esn;
 	bool udp;
-	bool v6;                              /* outside */
-	bool selectors;                       /* those of oracle_selectors() */
-	bool mortal;                          /* has ORACLE_LIFETIME_* */
-	uint32_t packets;                     /* that were sent */
-	uint64_t bytes;                       /* of their inner packets */
-	uint64_t last_sent;                   /* of those that went in one piece */
+	bool v6;                  /* outside */
+	bool selectors;           /* those of oracle_selectors() */
+	bool mortal;              /* has ORACLE_LIFETIME_* */
+	uint32_t packets;         /* that were sent */
+	uint64_t bytes;           /* of their inner packets */
+	struct abi_tunnel policy; /* dscp, df, flow_label, ttl, pad_to and flags count */
+	bool seen;                /* one that went in one piece, with */
+	uint32_t label;           /* this flow label, or */
+	uint16_t id;              /* IPv4 id, less the sequence number */
+	uint64_t last_sent;       /* of those that went in one piece */
 	uint64_t sent[ORACLE_SEQUENCES / 64]; /* a bit for each number */
 };
 

@@ -210,6 +210,34 @@ static struct aead_key *oracle_key(struct oracle *o, const struct abi_sa *sa)
 	return key;
 }
 
+/* Each tunnel makes its outer headers in another way. */
+static void policy_set(struct abi_tunnel *tunnel)
+{
+	switch (tunnel->id) {
+	case 2:
+		tunnel->dscp = ABI_DSCP_SET | 46;
+		tunnel->df = ABI_DF_CLEAR;
+		tunnel->ttl = 17;
+		tunnel->mss = 1000;
+		tunnel->pad_to = 300;
+		break;
+	case 3:
+		tunnel->flags |= ABI_TUNNEL_DSCP_IN | ABI_TUNNEL_MSS_OFF;
+		tunnel->flow_label = ABI_FLOW_LABEL_INNER;
+		break;
+	case 4:
+		tunnel->dscp = ABI_DSCP_SET;
+		tunnel->flow_label = ABI_FLOW_LABEL_ZERO;
+		tunnel->ttl = 255;
+		tunnel->pad_to = 129;
+		break;
+	case 5:
+		tunnel->flags |= ABI_TUNNEL_DSCP_IN;
+		tunnel->df = ABI_DF_SET;
+		break;
+	}
+}
+
 static void tunnel_create(struct soft_gateway *g, uint32_t t, uint32_t tenant, uint8_t key_len,
 			  uint32_t window)
 {
@@ -230,6 +258,7 @@ static void tunnel_create(struct soft_gateway *g, uint32_t t, uint32_t tenant, u
 		tunnel.flags |= ABI_TUNNEL_SELECTORS;
 		selectors = oracle_selectors(t);
 	}
+	policy_set(&tunnel);
 	in.flags = out.flags = esn ? ABI_SA_ESN : 0;
 	memset(in.key, (int)(0x40 + t), key_len);
 	memset(out.key, (int)(0x80 + t), key_len);
@@ -261,6 +290,7 @@ static void tunnel_create(struct soft_gateway *g, uint32_t t, uint32_t tenant, u
 		.v6 = v6,
 		.selectors = t == SELECTIVE,
 		.mortal = t == MORTAL,
+		.policy = tunnel,
 	};
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Fields that a tunnel carries over or corrects: congestion marks (RFC 6040) and the TCP MSS. */
+/* Fields that a tunnel corrects, such as the TCP MSS, and packets that are cut or have extra headers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,101 +10,9 @@
 
 #include <rte_mbuf.h>
 
-#include "ecn.h"
 #include "ip_header.h"
 #include "mss.h"
 #include "testbed.h"
-
-/* RFC 6040 figure 4, as it is printed: [inner][outer], -1 drop. Not-ECT 0, ECT(1) 1, ECT(0) 2, CE 3. */
-static const int figure4[4][4] = {
-	{ 0, 0, 0, -1 },
-	{ 1, 1, 1, 3 },
-	{ 2, 1, 2, 3 },
-	{ 3, 3, 3, 3 },
-};
-
-static void set_class(uint8_t *l3, enum ip_family family, uint8_t class)
-{
-	if (family == IP_V6) {
-		store_be16(l3, (uint16_t)(0x6000 | class << 4));
-		return;
-	}
-	l3[1] = class;
-	store16(l3 + 10, 0);
-	store16(l3 + 10, (uint16_t)~checksum_fold(ipv4_checksum_sum(l3, 20)));
-}
-
-/* Lets what goes in at the tenant's side come out of the tunnel for the same host. */
-static void routes_swap(struct testbed *bed)
-{
-	const uint8_t v4[2][4] = { { 10, 0 }, { 10, 1 } }, v6[2][16] = { { 0xfd, 0 }, { 0xfd, 1 } };
-	uint32_t old;
-
-	for (int i = 0; i < 2; i++) {
-		uint32_t value = i == 0 ? route_value(ROUTE_KIND_TUNNEL, 1)
-					: route_value(ROUTE_KIND_ADJACENCY, BED_ADJ_TENANT);
-
-		route_set(bed->tables->routes, &bed->tables->vrf[1], IP_V4, ip_load(IP_V4, v4[i]),
-			  16, value, &old);
-		route_set(bed->tables->routes, &bed->tables->vrf[1], IP_V6, ip_load(IP_V6, v6[i]),
-			  16, value, &old);
-	}
-}
-
-/* Out into the tunnel; returns the frame's length. */
-static uint32_t seal(struct testbed *bed, const uint8_t *frame, uint32_t len, uint8_t *esp)
-{
-	struct rte_mbuf *out[BURST_MAX];
-
-	testbed_walk(bed, BED_PORT_TENANT, frame, len);
-	assert_int_equal(testbed_out(bed, BED_PORT_UNDERLAY, out), 1);
-	len = out[0]->data_len;
-	memcpy(esp, rte_pktmbuf_mtod(out[0], void *), len);
-	rte_pktmbuf_free(out[0]);
-	memcpy(esp, "\x02\0\0\0\0\x20", 6);
-	return len;
-}
-
-static void ecn_case(uint32_t flags, enum ip_family family, uint8_t inner, uint8_t outer)
-{
-	enum ip_family outside = flags & SA_OUTER_V6 ? IP_V6 : IP_V4;
-	struct testbed *bed = testbed_create(flags, 16, 64);
-	struct rte_mbuf *out[BURST_MAX];
-	uint8_t frame[2048], esp[2048];
-	uint32_t len = testbed_frame(frame, family, 100, true);
-	const uint8_t *l3;
-	uint16_t length;
-
-	set_class(frame + 14, family, (uint8_t)(0xb8 | inner));
-	len = seal(bed, frame, len, esp);
-	/* At the ingress the outer header gets DSCP and mark of the inner one. */
-	assert_int_equal(ip_traffic_class(esp + 14, outside), 0xb8 | inner);
-	assert_int_equal(ip_header_check(esp + 14, len - 14, outside, false, &length), DROP_NONE);
-
-	set_class(esp + 14, outside, outer);
-	routes_swap(bed);
-	testbed_walk(bed, BED_PORT_UNDERLAY, esp, len);
-	if (figure4[inner][outer] < 0) {
-		assert_int_equal(testbed_out(bed, BED_PORT_TENANT, out), 0);
-		assert_int_equal(testbed_drops(bed, 1, DROP_ecn), 1);
-	} else {
-		assert_int_equal(testbed_out(bed, BED_PORT_TENANT, out), 1);
-		l3 = rte_pktmbuf_mtod_offset(out[0], const uint8_t *, 14);
-		assert_int_equal(ip_traffic_class(l3, family), 0xb8 | figure4[inner][outer]);
-		assert_int_equal(ip_header_check(l3, 100, family, false, &length), DROP_NONE);
-		rte_pktmbuf_free(out[0]);
-	}
-	testbed_destroy(bed);
-}
-
-static void test_ecn(void **state)
-{
-	for (uint8_t inner = 0; inner < 4; inner++)
-		for (uint8_t outer = 0; outer < 4; outer++)
-			for (uint32_t k = 0; k < 4; k++)
-				ecn_case(k & 1 ? SA_OUTER_V6 : 0, k & 2 ? IP_V6 : IP_V4, inner,
-					 outer);
-}
 
 /* A TCP segment with `nops` before its MSS option and a right checksum; returns the frame's length. */
 static uint32_t tcp_frame(uint8_t *frame, enum ip_family family, uint8_t flags, uint32_t nops,
@@ -117,7 +25,7 @@ static uint32_t tcp_frame(uint8_t *frame, enum ip_family family, uint8_t flags, 
 
 	l3[family == IP_V4 ? 9 : 6] = 6;
 	if (family == IP_V4)
-		set_class(l3, family, 0);
+		testbed_class(l3, family, 0);
 	memset(tcp, 0, tcp_len);
 	store_be16(tcp, 4000);
 	store_be16(tcp + 2, 80);
@@ -144,19 +52,31 @@ static void expect_tcp(const uint8_t *l3, enum ip_family family, uint32_t nops, 
 	assert_int_equal(checksum_fold(checksum_sum(tcp, 28, sum)), 0xffff);
 }
 
-static void mss_case(enum ip_family family, uint8_t flags, uint32_t nops, uint16_t mss,
-		     uint16_t expected)
+struct mss_case {
+	enum ip_family family;
+	uint8_t flags;
+	uint16_t mss;
+	uint16_t expected;
+	uint16_t most; /* the tunnel's policy */
+	bool off;
+};
+
+static void mss_case(const struct mss_case *c, uint32_t nops)
 {
 	struct testbed *bed = testbed_create(0, 16, 64);
 	struct rte_mbuf *out[BURST_MAX];
 	uint8_t frame[2048], esp[2048];
-	uint32_t len = tcp_frame(frame, family, flags, nops, mss);
+	uint32_t len = tcp_frame(frame, c->family, c->flags, nops, c->mss);
 
-	len = seal(bed, frame, len, esp);
-	routes_swap(bed);
+	bed->tables->sa[1].out.mss = c->most;
+	if (c->off)
+		bed->tables->sa[1].out.flags |= SA_MSS_OFF;
+	len = testbed_seal(bed, frame, len, esp);
+	testbed_swap(bed);
 	testbed_walk(bed, BED_PORT_UNDERLAY, esp, len);
 	assert_int_equal(testbed_out(bed, BED_PORT_TENANT, out), 1);
-	expect_tcp(rte_pktmbuf_mtod_offset(out[0], const uint8_t *, 14), family, nops, expected);
+	expect_tcp(rte_pktmbuf_mtod_offset(out[0], const uint8_t *, 14), c->family, nops,
+		   c->expected);
 	rte_pktmbuf_free(out[0]);
 	testbed_destroy(bed);
 }
@@ -164,13 +84,23 @@ static void mss_case(enum ip_family family, uint8_t flags, uint32_t nops, uint16
 /* The testbed's tunnel takes 1400 bytes. */
 static void test_mss(void **state)
 {
-	for (uint32_t nops = 0; nops < 4; nops++) {
-		mss_case(IP_V4, 0x02, nops, 1460, 1360);
-		mss_case(IP_V4, 0x12, nops, 65535, 1360);
-		mss_case(IP_V6, 0x02, nops, 1440, 1340);
-		mss_case(IP_V4, 0x02, nops, 1200, 1200); /* small enough */
-		mss_case(IP_V4, 0x10, nops, 1460, 1460); /* not a SYN */
-	}
+	static const struct mss_case cases[] = {
+		{ IP_V4, 0x02, 1460, 1360, 0, false },
+		{ IP_V4, 0x12, 65535, 1360, 0, false },
+		{ IP_V6, 0x02, 1440, 1340, 0, false },
+		{ IP_V4, 0x02, 1200, 1200, 0, false }, /* small enough */
+		{ IP_V4, 0x10, 1460, 1460, 0, false }, /* not a SYN */
+		{ IP_V4, 0x02, 1460, 1000, 1000, false },
+		{ IP_V6, 0x12, 1440, 1000, 1000, false },
+		{ IP_V4, 0x02, 900, 900, 1000, false },
+		{ IP_V4, 0x02, 1460, 1360, 1400, false }, /* more than fits is not promised */
+		{ IP_V4, 0x02, 1460, 1460, 0, true },
+		{ IP_V6, 0x02, 65535, 65535, 0, true },
+	};
+
+	for (uint32_t nops = 0; nops < 4; nops++)
+		for (uint32_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+			mss_case(&cases[i], nops);
 }
 
 /* What comes out of the tunnel is clamped too: the other end may not have done it. */
@@ -181,8 +111,8 @@ static void test_mss_inbound(void **state)
 	uint8_t frame[2048], esp[2048];
 	uint32_t len = tcp_frame(frame, IP_V4, 0x02, 0, 1300);
 
-	len = seal(bed, frame, len, esp);
-	routes_swap(bed);
+	len = testbed_seal(bed, frame, len, esp);
+	testbed_swap(bed);
 	bed->tables->sa[1].out.outer[0].inner_mtu = 1000;
 	testbed_walk(bed, BED_PORT_UNDERLAY, esp, len);
 	assert_int_equal(testbed_out(bed, BED_PORT_TENANT, out), 1);
@@ -205,7 +135,7 @@ static void test_mss_malformed(void **state)
 			memcpy(copy, frame, sizeof(copy));
 			assert_non_null(exact);
 			memcpy(exact, frame + 14, length);
-			mss_clamp_syn(exact, length, IP_V4, 1400);
+			mss_clamp_syn(exact, length, IP_V4, 1400, 0);
 			if (value != 4 || length < 48)
 				assert_memory_equal(exact, copy + 14, length);
 			free(exact);
@@ -253,7 +183,7 @@ static void fragments_case(uint32_t flags, uint16_t length, uint32_t pieces)
 	assert_int_equal(n, pieces);
 	testbed_conserved(bed, 1, n);
 	assert_int_equal(bed->worker->stats.tenant[1].fragments, pieces - 1);
-	routes_swap(bed);
+	testbed_swap(bed);
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t esp_len = out[i]->data_len;
 
@@ -316,7 +246,7 @@ static void test_fragment_of_fragment(void **state)
 	bed->tables->adjacency[BED_ADJ_TENANT].mtu = 600;
 	frame[14 + 17] = 0;
 	store_be16(frame + 14 + 6, 0x2000 | 100);
-	set_class(frame + 14, IP_V4, 0);
+	testbed_class(frame + 14, IP_V4, 0);
 	one = testbed_mbuf(bed, frame, len);
 	worker_walk(bed->worker, BED_PORT_TENANT, &one, 1);
 	testbed_fragments(bed, BED_PORT_TENANT, out, &n);
@@ -347,9 +277,9 @@ static void extensions_case(const uint8_t *headers, uint32_t headers_len, uint32
 	struct testbed *bed = testbed_create(SA_OUTER_V6, 16, 64);
 	struct rte_mbuf *out[BURST_MAX];
 	uint8_t frame[2048], esp[2048];
-	uint32_t len = seal(bed, frame, testbed_frame(frame, IP_V4, 100, true), esp);
+	uint32_t len = testbed_seal(bed, frame, testbed_frame(frame, IP_V4, 100, true), esp);
 
-	routes_swap(bed);
+	testbed_swap(bed);
 	len = extend(esp, len, headers, headers_len);
 	testbed_walk(bed, BED_PORT_UNDERLAY, esp, len);
 	assert_int_equal(testbed_out(bed, BED_PORT_TENANT, out), out_wanted);
@@ -418,7 +348,6 @@ static int setup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ecn),
 		cmocka_unit_test(test_mss),
 		cmocka_unit_test(test_mss_inbound),
 		cmocka_unit_test(test_mss_malformed),

@@ -117,8 +117,10 @@ static void test_no_error_about_encrypted(void **state)
 	struct testbed *bed = testbed_create(0, 16, 64);
 	struct rte_mbuf *out[BURST_MAX];
 	uint8_t frame[2048];
-	uint32_t old;
+	uint32_t len = testbed_frame(frame, IP_V4, 1000, true), old;
 
+	frame[14 + 6] = 0x40; /* DF, and so the outer header has it */
+	testbed_class(frame + 14, IP_V4, 0);
 	bed->worker->tsc_hz = 1000; /* tokens without end */
 	memcpy(bed->tables->attachment[1].ipv4, "\x0a\0\0\x01", 4);
 	assert_int_equal(route_set(bed->tables->routes, &bed->tables->vrf[1], IP_V4,
@@ -126,7 +128,7 @@ static void test_no_error_about_encrypted(void **state)
 				   route_value(ROUTE_KIND_ADJACENCY, BED_ADJ_TENANT), &old),
 			 0);
 	bed->tables->adjacency[BED_ADJ_UNDERLAY].mtu = 500;
-	testbed_walk(bed, BED_PORT_TENANT, frame, testbed_frame(frame, IP_V4, 1000, true));
+	testbed_walk(bed, BED_PORT_TENANT, frame, len);
 	assert_int_equal(testbed_out(bed, BED_PORT_TENANT, out), 0);
 	assert_int_equal(testbed_drops(bed, 1, DROP_too_big), 1);
 	assert_int_equal(bed->worker->stats.tunnel[1].out_drops, 1);

@@ -18,6 +18,7 @@
 #include "event.h"
 #include "ip_header.h"
 #include "replay.h"
+#include "sa_template.h"
 
 #define TENANT 1
 
@@ -61,47 +62,38 @@ static void bed_adjacency(struct testbed *bed, uint32_t i, uint16_t port, const 
 	a->state = ADJACENCY_COMPLETE;
 }
 
+/* From 192.0.2.1 to 192.0.2.2, or from 2000::1 to 2000::2, as any tunnel that asks for nothing else. */
+struct abi_tunnel testbed_tunnel(uint32_t flags)
+{
+	struct abi_tunnel tunnel = { .id = 1, .tenant = TENANT };
+	bool v6 = (flags & SA_OUTER_V6) != 0;
+
+	tunnel.local.family = tunnel.remote.family = v6 ? ABI_IPV6 : ABI_IPV4;
+	memcpy(tunnel.local.addr, v6 ? "\x20" : "\xc0\0\2", v6 ? 1 : 3);
+	tunnel.remote = tunnel.local;
+	tunnel.local.addr[v6 ? 15 : 3] = 1;
+	tunnel.remote.addr[v6 ? 15 : 3] = 2;
+	if (flags & SA_UDP) {
+		tunnel.flags = ABI_TUNNEL_UDP;
+		tunnel.local_port = tunnel.remote_port = ABI_UDP_PORT;
+	}
+	return tunnel;
+}
+
 static void bed_sa_out(struct testbed *bed, const struct aead_key *key, uint32_t flags)
 {
+	struct abi_tunnel tunnel = testbed_tunnel(flags);
 	struct sa_out *sa = &bed->tables->sa[1].out;
-	struct sa_outer *outer = &sa->outer[0];
-	uint8_t *h;
 
-	outer->header_len =
-		(uint8_t)((flags & SA_OUTER_V6 ? 40 : 20) + (flags & SA_UDP ? 8 : 0) + 16);
-	h = sa->header[0] + SA_TEMPLATE_LEN - outer->header_len;
-	if (flags & SA_OUTER_V6) {
-		h[0] = 0x60;
-		h[6] = flags & SA_UDP ? 17 : 50;
-		h[7] = 64;
-		h[8] = h[24] = 0x20;
-		h[23] = 1;
-		h[39] = 2;
-		h += 40;
-	} else {
-		static const uint8_t ip[20] = { 0x45, 0, 0,   0, 0, 0, 0x40, 0, 64, 50,
-						0,    0, 192, 0, 2, 1, 192,  0, 2,  2 };
-
-		memcpy(h, ip, 20);
-		h[9] = flags & SA_UDP ? 17 : 50;
-		outer->checksum = checksum_fold(ipv4_checksum_sum(h, 20));
-		h += 20;
-	}
-	if (flags & SA_UDP) {
-		store_be16(h, 4500);
-		store_be16(h + 2, 4500);
-		h += 8;
-	}
 	sa->key = key;
 	sa->sequence = 1;
 	sa->sequence_limit = 1000000;
 	sa->spi = __builtin_bswap32(0x1001);
-	store32(h, sa->spi);
 	sa->flags = flags & SA_ESN;
-	outer->adjacency = BED_ADJ_UNDERLAY;
-	outer->inner_mtu = 1400;
-	outer->outer_mtu = 1500;
-	outer->flags = flags & (SA_UDP | SA_OUTER_V6);
+	sa_template_build(sa, 0, &tunnel);
+	sa->outer[0].adjacency = BED_ADJ_UNDERLAY;
+	sa->outer[0].inner_mtu = 1400;
+	sa->outer[0].outer_mtu = 1500;
 }
 
 static void bed_sa_in(struct testbed *bed, const struct aead_key *key, uint32_t flags)
@@ -265,6 +257,57 @@ uint32_t testbed_frame(uint8_t *frame, enum ip_family family, uint16_t length, b
 		l3[23] = l3[39] = 10;
 	}
 	return 14u + length;
+}
+
+void testbed_class(uint8_t *l3, enum ip_family family, uint8_t class)
+{
+	if (family == IP_V6) {
+		store_be16(l3, (uint16_t)(0x6000 | class << 4));
+		return;
+	}
+	l3[1] = class;
+	store16(l3 + 10, 0);
+	store16(l3 + 10, (uint16_t)~checksum_fold(ipv4_checksum_sum(l3, (l3[0] & 0xfu) * 4)));
+}
+
+static void bed_turn(struct testbed *bed, bool swapped)
+{
+	const uint8_t v4[2][4] = { { 10, 0 }, { 10, 1 } }, v6[2][16] = { { 0xfd, 0 }, { 0xfd, 1 } };
+	uint32_t old;
+
+	for (int i = 0; i < 2; i++) {
+		uint32_t value = (i == 0) == swapped
+					 ? route_value(ROUTE_KIND_TUNNEL, 1)
+					 : route_value(ROUTE_KIND_ADJACENCY, BED_ADJ_TENANT);
+
+		route_set(bed->tables->routes, &bed->tables->vrf[TENANT], IP_V4,
+			  ip_load(IP_V4, v4[i]), 16, value, &old);
+		route_set(bed->tables->routes, &bed->tables->vrf[TENANT], IP_V6,
+			  ip_load(IP_V6, v6[i]), 16, value, &old);
+	}
+}
+
+void testbed_swap(struct testbed *bed)
+{
+	bed_turn(bed, true);
+}
+
+void testbed_swap_back(struct testbed *bed)
+{
+	bed_turn(bed, false);
+}
+
+uint32_t testbed_seal(struct testbed *bed, const uint8_t *frame, uint32_t len, uint8_t *esp)
+{
+	struct rte_mbuf *out[BURST_MAX];
+
+	testbed_walk(bed, BED_PORT_TENANT, frame, len);
+	assert_int_equal(testbed_out(bed, BED_PORT_UNDERLAY, out), 1);
+	len = out[0]->data_len;
+	memcpy(esp, rte_pktmbuf_mtod(out[0], void *), len);
+	rte_pktmbuf_free(out[0]);
+	memcpy(esp, mac_underlay, 6);
+	return len;
 }
 
 static uint16_t wire_tx(void *queue, struct rte_mbuf **mbufs, uint16_t n)

@@ -45,6 +45,16 @@ void testbed_fragments(struct testbed *bed, uint8_t port, struct rte_mbuf **mbuf
 /* An Ethernet frame with an IP packet of `length` bytes from host x.x.x.10 to `to`. */
 uint32_t testbed_frame(uint8_t *frame, enum ip_family family, uint16_t length, bool from_tenant);
 
+/* Sets DSCP and ECN of an IP header, and the checksum. */
+void testbed_class(uint8_t *l3, enum ip_family family, uint8_t class);
+/* Lets what goes in at the tenant's side come out of the tunnel for the same host. */
+void testbed_swap(struct testbed *bed);
+void testbed_swap_back(struct testbed *bed);
+/* Out into the tunnel and addressed to the gateway again; returns the frame's length. */
+uint32_t testbed_seal(struct testbed *bed, const uint8_t *frame, uint32_t len, uint8_t *esp);
+/* The tunnel's record: what the template of SA 1 was built from. */
+struct abi_tunnel testbed_tunnel(uint32_t flags);
+
 /* A device that takes frames as they are told to be taken, in place of one of DPDK's. */
 #define WIRE_MAX 1024
 struct wire {
