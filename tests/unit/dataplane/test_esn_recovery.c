@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include <rte_mbuf.h>
+
 #include "esn_recovery.h"
 #include "peer_bed.h"
 #include "replay.h"
@@ -165,6 +167,42 @@ static void at_the_end_of_numbers(void **state)
 	peer_bed_destroy(p);
 }
 
+/* One burst of packets that lie in two buffers each. */
+static uint32_t peer_sends_pieces(struct peer_bed *p, uint64_t first, uint32_t n)
+{
+	struct rte_mbuf *in[BURST_MAX], *out[BURST_MAX];
+	uint8_t frame[PEER_FRAME_MAX];
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t len = peer_seal(p, first + i, 1300, frame);
+		uint32_t cut = i % 2 == 0 ? 700 : len - 5; /* the tag is cut, too */
+
+		in[i] = testbed_mbuf(p->bed, frame, cut);
+		assert_int_equal(
+			rte_pktmbuf_chain(in[i], testbed_mbuf(p->bed, frame + cut, len - cut)), 0);
+	}
+	worker_walk(p->bed->worker, BED_PORT_UNDERLAY, in, n);
+	n = testbed_out(p->bed, BED_PORT_TENANT, out);
+	for (uint32_t i = 0; i < n; i++)
+		rte_pktmbuf_free(out[i]);
+	return n;
+}
+
+static void packets_in_several_buffers(void **state)
+{
+	for (uint32_t odd = 0; odd < 2; odd++) {
+		struct peer_bed *p = peer_bed_create(SA_ESN, 64);
+		uint64_t next = (2ull << 32) + 1000 + odd;
+
+		assert_int_equal(peer_sends_pieces(p, 1, 16), 16);
+		assert_int_equal(peer_sends_pieces(p, next, 32), 0);
+		assert_int_equal(peer_sends_pieces(p, next + 32, 8), 1);
+		assert_int_equal(tries(p), 2);
+		assert_int_equal(peer_sends_pieces(p, next + 40, 16), 16);
+		peer_bed_destroy(p);
+	}
+}
+
 static uint64_t pick(uint64_t *seed, uint64_t n)
 {
 	*seed ^= *seed << 13;
@@ -230,6 +268,7 @@ int main(void)
 		cmocka_unit_test(without_esn_nothing_is_tried),
 		cmocka_unit_test(a_try_moves_nothing),
 		cmocka_unit_test(at_the_end_of_numbers),
+		cmocka_unit_test(packets_in_several_buffers),
 		cmocka_unit_test(random_gaps),
 	};
 
