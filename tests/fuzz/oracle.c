@@ -632,6 +632,6 @@ void oracle_wan_out(struct oracle *o, const uint8_t *frame, uint32_t len)
 	at = esp_find(l3, length, &udp);
 	if (at != 0)
 		esp_check(o, l3, length, at, udp, whole != NULL);
-	else
-		FUZZ_CHECK(whole == NULL && packet_is_own(l3, own_v4, own_v6, mac_wan));
+	else /* a reply to a large echo request is cut, too */
+		FUZZ_CHECK(packet_is_own(l3, own_v4, own_v6, mac_wan));
 }
