@@ -7,6 +7,7 @@
 #include <rte_prefetch.h>
 
 #include "ip_header.h"
+#include "ip_option.h"
 #include "vrf.h"
 #include "worker.h"
 
@@ -31,6 +32,10 @@ static void forward_packet(struct worker *w, struct packet *p, struct ip_addr de
 	bool originated = p->flags & PACKET_ORIGINATED;
 	enum drop_reason reason;
 
+	if (unlikely(ip_has_options(p->l3, p->family)) && !originated && ip_source_routed(p)) {
+		packet_drop(w, p, DROP_ip_option);
+		return;
+	}
 	if (kind == ROUTE_KIND_LOCAL && !originated) {
 		p->walk = p->walk == ABI_TRACE_INBOUND ? p->walk : ABI_TRACE_LOCAL;
 		packet_push(&w->local, p);

@@ -230,6 +230,5 @@ bool segments_to_mbuf(struct packet *p, uint32_t l2, bool port_takes_several)
 	m->data_off = (uint16_t)(m->data_off - l2);
 	m->data_len = (uint16_t)(m->data_len + l2);
 	m->pkt_len += l2;
-	m->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
 	return port_takes_several || segments_linearize(p);
 }

@@ -26,7 +26,6 @@ static inline void packet_to_mbuf(const struct packet *p, uint32_t l2)
 	m->data_off = (uint16_t)(p->l3 - l2 - (uint8_t *)m->buf_addr);
 	m->data_len = (uint16_t)(l2 + p->length);
 	m->pkt_len = m->data_len;
-	m->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
 }
 
 /* The mbuf of a packet in several is brought up to date, and into one where the port wants that. */
@@ -106,6 +105,17 @@ static void tx_count(struct worker *w, struct packet *const *sent, uint32_t n)
 	}
 }
 
+/*
+ * What was told of the packet that came says nothing of the one that goes: VLAN tag, type, checksums.
+ * A driver that believed it would tag the packet, or cut it. Nothing is asked of the device instead.
+ */
+static inline void mbuf_forget(struct rte_mbuf *m)
+{
+	m->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
+	m->packet_type = 0;
+	m->vlan_tci = 0;
+}
+
 static void tx_port(struct worker *w, uint32_t port)
 {
 	struct packet_list *list = &w->out[port];
@@ -117,6 +127,7 @@ static void tx_port(struct worker *w, uint32_t port)
 	for (uint32_t i = 0; i < list->n; i++) {
 		mbufs[i] = list->p[i]->mbuf;
 		bytes += mbufs[i]->pkt_len;
+		mbuf_forget(mbufs[i]);
 	}
 	if (unlikely(w->tracing))
 		for (uint32_t i = 0; i < list->n; i++)

@@ -76,6 +76,31 @@ static void class_leave(const struct oracle_tunnel *tunnel, uint8_t *inner, uint
 		store_be16(inner, (uint16_t)((load_be16(inner) & 0xf00f) | class << 4));
 }
 
+/* By RFC 7126 sections 4.3 and 4.4, and RFC 5095: such a packet ends here. */
+static bool source_routed(const uint8_t *l3, uint32_t len)
+{
+	uint32_t at = l3[0] >> 4 == 4 ? IPV4_HEADER_MIN : IPV6_HEADER_LEN, end = (l3[0] & 15u) * 4;
+	uint8_t next = l3[6];
+
+	if (l3[0] >> 4 == 4) {
+		while (at < end && at < len && l3[at] != 0) {
+			if (l3[at] == 131 || l3[at] == 137)
+				return true;
+			if (l3[at] != 1 && (at + 1 >= end || l3[at + 1] < 2))
+				return false;
+			at += l3[at] == 1 ? 1 : l3[at + 1];
+		}
+		return false;
+	}
+	while ((next == 0 || next == 43 || next == 60) && at + 8 <= len) {
+		if (next == 43 && l3[at + 2] == 0 && l3[at + 3] != 0)
+			return true;
+		next = l3[at];
+		at += (l3[at + 1] + 1u) * 8;
+	}
+	return false;
+}
+
 /* A copy, or none where there are too many. */
 static void packet_expect(struct oracle *o, uint32_t tenant, const uint8_t *l3, uint32_t avail)
 {
@@ -84,7 +109,7 @@ static void packet_expect(struct oracle *o, uint32_t tenant, const uint8_t *l3, 
 	if (o->packets == ORACLE_PACKETS)
 		return;
 	p->len = packet_length(l3, avail);
-	if (p->len == 0 || p->len > sizeof(p->bytes))
+	if (p->len == 0 || p->len > sizeof(p->bytes) || source_routed(l3, p->len))
 		return;
 	p->tenant = tenant;
 	p->used = p->cut = false;

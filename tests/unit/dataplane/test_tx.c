@@ -163,6 +163,82 @@ static void test_punt_restores_tag(void **state)
 	testbed_destroy(bed);
 }
 
+/* Everything that a device may tell of a frame, and that another would take for a wish. */
+static struct rte_mbuf *dirty_mbuf(struct testbed *bed, const uint8_t *frame, uint32_t len)
+{
+	struct rte_mbuf *m = testbed_mbuf(bed, frame, len);
+
+	m->ol_flags = RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_RSS_HASH | RTE_MBUF_F_RX_IP_CKSUM_GOOD |
+		      RTE_MBUF_F_RX_L4_CKSUM_GOOD | RTE_MBUF_F_RX_LRO | RTE_MBUF_F_TX_VLAN |
+		      RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_TCP_SEG;
+	m->packet_type = RTE_PTYPE_L2_ETHER | RTE_PTYPE_TUNNEL_ESP | RTE_PTYPE_INNER_L3_IPV4;
+	m->vlan_tci = 77;
+	return m;
+}
+
+static void expect_clean(struct wire *wire)
+{
+	assert_int_equal(wire->n, 1);
+	assert_int_equal(wire->frame[0]->ol_flags, 0);
+	assert_int_equal(wire->frame[0]->packet_type, 0);
+	assert_int_equal(wire->frame[0]->vlan_tci, 0);
+}
+
+static void test_nothing_told_goes_along(void **state)
+{
+	struct wire wire[2];
+	struct testbed *bed = bed_with_wires(wire, BURST_MAX);
+	uint8_t frame[2048];
+	uint32_t len = testbed_frame(frame, IP_V4, 100, true);
+	struct rte_mbuf *m = dirty_mbuf(bed, frame, len);
+
+	worker_walk(bed->worker, BED_PORT_TENANT, &m, 1);
+	worker_finish(bed->worker);
+	expect_clean(&wire[1]);
+	/* And in again, as if the device had looked into it. */
+	len = wire[1].frame[0]->data_len;
+	memcpy(frame, rte_pktmbuf_mtod(wire[1].frame[0], void *), len);
+	memcpy(frame, "\x02\0\0\0\0\x20", 6);
+	wire_free(&wire[1]);
+	testbed_swap(bed);
+	m = dirty_mbuf(bed, frame, len);
+	worker_walk(bed->worker, BED_PORT_UNDERLAY, &m, 1);
+	worker_finish(bed->worker);
+	expect_clean(&wire[0]);
+	wire_free(&wire[0]);
+	testbed_destroy(bed);
+}
+
+/*
+ * Checksums that the device found right are those of the outer packet: the inner header is looked at,
+ * whatever it said.
+ */
+static void test_checksum_told_is_the_outer_one(void **state)
+{
+	struct wire wire[2];
+	struct testbed *bed = bed_with_wires(wire, BURST_MAX);
+	uint8_t frame[2048];
+	uint32_t len = testbed_frame(frame, IP_V4, 100, true);
+	struct rte_mbuf *m;
+
+	frame[24] ^= 1; /* the checksum is wrong, and the device says that it is right */
+	m = dirty_mbuf(bed, frame, len);
+	worker_walk(bed->worker, BED_PORT_TENANT, &m, 1);
+	worker_finish(bed->worker);
+	assert_int_equal(wire[1].n, 1);
+	len = wire[1].frame[0]->data_len;
+	memcpy(frame, rte_pktmbuf_mtod(wire[1].frame[0], void *), len);
+	memcpy(frame, "\x02\0\0\0\0\x20", 6);
+	wire_free(&wire[1]);
+	testbed_swap(bed);
+	m = dirty_mbuf(bed, frame, len);
+	worker_walk(bed->worker, BED_PORT_UNDERLAY, &m, 1);
+	worker_finish(bed->worker);
+	assert_int_equal(wire[0].n, 0);
+	assert_int_equal(testbed_drops(bed, 1, DROP_inner_header), 1);
+	testbed_destroy(bed);
+}
+
 static int setup(void **state)
 {
 	testbed_eal();
@@ -172,6 +248,8 @@ static int setup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_nothing_told_goes_along),
+		cmocka_unit_test(test_checksum_told_is_the_outer_one),
 		cmocka_unit_test(test_counted_by_run),
 		cmocka_unit_test(test_port_takes_less),
 		cmocka_unit_test(test_punt_restores_tag),
