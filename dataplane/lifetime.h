@@ -41,7 +41,8 @@ static_assert(sizeof(struct lifetime) == 64, "a lifetime is one cache line");
 
 /* ---- workers; of SAs with SA_LIFETIME ---- */
 
-/* A run of packets of one SA: so many of the first may go. p->length is that of the inner packet. */
+/* A run of packets of one SA: so many of the first may go. Outbound p->inner_length
+ * is known by then, inbound p->length is that of the inner packet. */
 uint32_t lifetime_take_packets(struct worker *w, const struct packet *first, uint32_t n);
 uint32_t lifetime_take_bytes(struct worker *w, struct packet *const *run, uint32_t n);
 /* Nothing may go any more. */

@@ -251,6 +251,21 @@ static void an_older_sa_does_not_step_in(void **state)
 	peer_bed_destroy(p);
 }
 
+/* Padding that hides a packet's length is no part of it. */
+static void tfc_padding_does_not_count(void **state)
+{
+	const struct abi_lifetime hard = { .bytes = 1000 };
+	struct peer_bed *p = peer_bed_create(0, 64);
+	uint64_t next = 1;
+
+	p->bed->tables->sa[PEER_OUT].out.pad_to = 400;
+	peer_lifetime(p, PEER_OUT, &none, &hard);
+	assert_int_equal(sends(p, PEER_OUT, &next, 20, 100), 10);
+	assert_int_equal(expired(p), 10);
+	assert_int_equal(row(p, PEER_OUT)->bytes, 1000);
+	peer_bed_destroy(p);
+}
+
 /* A lease that has ended lets nothing age. */
 static void what_has_no_number_does_not_count(void **state)
 {
@@ -431,6 +446,7 @@ int main(void)
 		cmocka_unit_test(whichever_comes_first),
 		cmocka_unit_test(limits_change_in_use),
 		cmocka_unit_test(an_older_sa_does_not_step_in),
+		cmocka_unit_test(tfc_padding_does_not_count),
 		cmocka_unit_test(what_has_no_number_does_not_count),
 		cmocka_unit_test(exact_with_two_workers),
 		cmocka_unit_test(many_sas_with_seconds),
