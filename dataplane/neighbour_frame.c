@@ -17,6 +17,7 @@
 #define ND_ADVERTISEMENT  136
 #define ND_LEN            24 /* type, code, checksum, flags, target */
 #define ND_HOPS           255
+#define ND_ROUTER         0x80
 #define ND_SOLICITED      0x40
 #define ND_OVERRIDE       0x20
 #define OPTION_SOURCE_MAC 1
@@ -145,8 +146,8 @@ static uint32_t nd_write(uint8_t *l3, enum neighbour_kind kind, struct ip_addr f
 	ip_store(IP_V6, request ? from : target, l3 + 8);
 	ip_store(IP_V6, to, l3 + 24);
 	icmp[0] = request ? ND_SOLICITATION : ND_ADVERTISEMENT;
-	if (!request)
-		icmp[4] = everybody ? ND_OVERRIDE : ND_SOLICITED | ND_OVERRIDE;
+	if (!request) /* hosts forget what they learnt of paths behind one that is no router */
+		icmp[4] = ND_ROUTER | ND_OVERRIDE | (everybody ? 0 : ND_SOLICITED);
 	ip_store(IP_V6, target, icmp + 8);
 	icmp[ND_LEN] = request ? OPTION_SOURCE_MAC : OPTION_TARGET_MAC;
 	icmp[ND_LEN + 1] = 1;

@@ -80,6 +80,7 @@ static void test_groups(void **state)
 	w = write_message(NEIGHBOUR_REPLY, IP_V6, 0, true);
 	assert_memory_equal(w.l3 + 24, "\xff\x02\0\0\0\0\0\0\0\0\0\0\0\0\0\x01", 16);
 	assert_memory_equal(w.destination, "\x33\x33\0\0\0\x01", 6);
+	assert_int_equal(w.l3[40 + 4], 0x80 | 0x20); /* Router, Override */
 	assert_true(read_message(&w, &m));
 	assert_false(m.solicited);
 	assert_true(m.override);
