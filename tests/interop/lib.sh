@@ -15,7 +15,7 @@
 #	+--------------------------------------------+       +------------------------------+
 #
 # Each box of it is a network namespace, so what goes from red to peer has left the machine and come back
-# as ESP. "wan" is an AF_XDP port, shared with the host; "lan" carries 802.1Q. Sourced, never run.
+# as ESP. Both ports are AF_XDP; the host shares "wan" and sees nothing of "lan". Sourced, never run.
 
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../smoke/lib.sh"
 source "$KAIDO_ROOT/tests/interop/vm.sh"
@@ -140,7 +140,7 @@ interop_begin()
 	address_add gw-a wan 192.0.2.1/24 2001:db8:a::1/64
 	route_add gw-a 192.0.2.254 2001:db8:a::ff
 	gateway_create gw-a --port wan=net_af_xdp0,iface=wan \
-		--port lan=net_af_packet0,iface=lan,framecnt=2048
+		--port lan=net_af_xdp1,iface=lan,xdp_prog=take
 	dataplane_start gw-a
 	kaidod_start gw-a
 	guest_world
@@ -294,7 +294,8 @@ interop_apply()
 # gateway_drops: "REASON PACKETS" of all packets that were dropped, tenants' and others.
 gateway_drops()
 {
-	ctl gw-a --json show drops | jq -r '[.reasons[] | select(.packets > 0) | "\(.name) \(.packets)"] | join(" ")'
+	ctl gw-a --json show drops | jq -r '[.reasons[] | select(.packets > 0)] | group_by(.name) |
+		map("\(.[0].name) \(map(.packets) | add)") | join(" ")'
 }
 
 # gateway_packets [REFUSED]: what each tunnel carried, as lines "N IN OUT"; IN includes so many that were
