@@ -406,7 +406,7 @@ peer_network()
 # xfrm_errors: names and numbers of /proc/net/xfrm_stat that are not 0.
 xfrm_errors()
 {
-	inside peer awk '$2 { printf "%s ", $0 }' /proc/net/xfrm_stat
+	inside peer awk '$2 { printf "%s %s ", $1, $2 }' /proc/net/xfrm_stat
 }
 
 # xfrm_failures: packets that were replayed, outside the window, or not authentic, over all SAs.
