@@ -9,6 +9,7 @@
 
 #include "abi/message.h"
 #include "ip_header.h"
+#include "reassembly.h"
 #include "segments.h"
 #include "udp.h"
 #include "upper.h"
@@ -117,17 +118,40 @@ static void underlay_drop(struct worker *w, struct packet *p, enum drop_reason r
 	packet_drop(w, p, reason);
 }
 
+/* Refused: of ESP there is nothing else to do with it, UDP is the host's. */
+static __attribute__((noinline)) void classify_fragment(struct worker *w, struct packet *p,
+							uint8_t proto)
+{
+	switch (reassembly_take(w, p, proto)) {
+	case REASSEMBLY_TAKEN:
+		return;
+	case REASSEMBLY_WHOLE:
+		p->walk = ABI_TRACE_INBOUND;
+		packet_push(&w->inbound, p);
+		return;
+	case REASSEMBLY_REFUSED:
+		break;
+	}
+	if (proto == PROTO_UDP) {
+		p->reason = DROP_NONE;
+		classify_host(w, p);
+		return;
+	}
+	underlay_drop(w, p, p->reason);
+}
+
 static void classify_underlay(struct worker *w, struct packet *p)
 {
 	struct upper u = upper_find(p->l3, p->family, packet_contiguous(p));
 	const uint8_t *l4 = p->l3 + u.offset;
 
+	if (unlikely(u.fragment) && (u.proto == PROTO_ESP || u.proto == PROTO_UDP)) {
+		classify_fragment(w, p, u.proto);
+		return;
+	}
 	if (u.proto == PROTO_ESP) {
-		if (unlikely(u.fragment)) {
-			underlay_drop(w, p, DROP_outer_fragment);
-			return;
-		}
-	} else if (u.proto == PROTO_UDP && !u.fragment &&
+		/* Native. */
+	} else if (u.proto == PROTO_UDP &&
 		   packet_contiguous(p) >= u.offset + UDP_HEADER_LEN + sizeof(uint32_t) &&
 		   load_be16(l4 + 2) == ABI_UDP_PORT && load32(l4 + UDP_HEADER_LEN) != 0) {
 		u.offset += UDP_HEADER_LEN;

@@ -36,7 +36,11 @@
 	X(not_underlay, "forwarding between underlay networks is not done here")                  \
 	X(spi_unknown, "no SA has this SPI")                                                      \
 	X(encapsulation, "native ESP where the SA wants UDP, or the other way round")             \
-	X(outer_fragment, "a fragment of an ESP packet")                                          \
+	X(outer_fragment, "a fragment of ESP that is not for us, or can't be put together")       \
+	X(fragment_malformed, "an empty fragment of ESP, or one that ends within 8 bytes")        \
+	X(fragment_overlap, "fragments of ESP overlap, came twice, or were more than 8")          \
+	X(fragment_timeout, "the other fragments of an ESP packet did not come in time")          \
+	X(fragment_table, "a fragment of ESP that gave way to newer ones")                        \
 	X(keepalive, "a NAT keepalive (RFC 3948 section 2.3), discarded as it should be")         \
 	X(replay_zero, "sequence number 0")                                                       \
 	X(replay_seen, "sequence number was already received")                                    \

@@ -34,6 +34,7 @@
 #include "options.h"
 #include "path_mtu_socket.h"
 #include "privileges.h"
+#include "reassembly.h"
 #include "reclaim.h"
 #include "southbound.h"
 #include "trace.h"
@@ -43,8 +44,9 @@
 #include "xdp/steer_clear.h"
 #include "xdp/steer_stats.h"
 
-#define RING_SIZE  4096 /* packets between workers and the main lcore, each way */
-#define MBUF_CACHE 256
+#define RING_SIZE          4096 /* packets between workers and the main lcore, each way */
+#define MBUF_CACHE         256
+#define REASSEMBLY_BUFFERS 8 /* one in so many of the pool's may be held, by all workers */
 
 struct process {
 	struct options options;
@@ -232,6 +234,15 @@ static void worker_queues(struct process *p, struct worker *w)
 	}
 }
 
+static int worker_reassembly(struct worker *w, const struct options *o, int socket)
+{
+	if (o->reassembly_s == 0)
+		return 0;
+	return reassembly_create(o->reassembly_s * rte_get_tsc_hz(),
+				 o->mbufs / REASSEMBLY_BUFFERS / o->workers, socket,
+				 &w->reassembly);
+}
+
 static int process_workers(struct process *p)
 {
 	struct gateway *gw = &p->gw;
@@ -252,7 +263,8 @@ static int process_workers(struct process *p)
 		w->error_refill = rte_calloc_socket("errors", p->options.size.max_tenants,
 						    sizeof(*w->error_refill), 64, (int)socket);
 		w->events = event_ring_create();
-		if (w->inbox == NULL || w->error_refill == NULL || w->events == NULL)
+		if (w->inbox == NULL || w->error_refill == NULL || w->events == NULL ||
+		    worker_reassembly(w, &p->options, (int)socket) != 0)
 			return -ENOMEM;
 		w->tables = gw->tables;
 		w->stats = stats_writer(gw->stats, i + 1);
@@ -318,6 +330,7 @@ static void process_end(struct process *p)
 		port_close(&gw->port[i]);
 	for (uint32_t i = 0; i < gw->workers; i++) {
 		ring_free(p->worker[i]->inbox);
+		reassembly_destroy(p->worker[i]->reassembly);
 		rte_free(p->worker[i]->error_refill);
 		event_ring_destroy(p->worker[i]->events);
 		rte_free(p->worker[i]);

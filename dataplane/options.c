@@ -29,6 +29,8 @@ static const char usage[] =
 	"  --ring N                   descriptors of a queue (512)\n"
 	"  --mtu N                    MTU of the ports (the devices' own)\n"
 	"  --promiscuous              take frames to any MAC address from the devices\n"
+	"  --reassembly SECONDS       how long fragments of ESP wait for each other; 0: they are\n"
+	"                             dropped (60)\n"
 	"  --hold                     do not take packets before the first configuration\n"
 	"  --aead KIND                auto, ipsec-mb or openssl (auto)\n"
 	"  --isa SET                  auto, sse, avx, avx2 or avx512 (auto)\n"
@@ -57,6 +59,7 @@ enum {
 	OPT_RING,
 	OPT_MTU,
 	OPT_PROMISCUOUS,
+	OPT_REASSEMBLY,
 	OPT_HOLD,
 	OPT_AEAD,
 	OPT_ISA,
@@ -87,6 +90,7 @@ static const struct option long_options[] = {
 	{ "ring", required_argument, NULL, OPT_RING },
 	{ "mtu", required_argument, NULL, OPT_MTU },
 	{ "promiscuous", no_argument, NULL, OPT_PROMISCUOUS },
+	{ "reassembly", required_argument, NULL, OPT_REASSEMBLY },
 	{ "hold", no_argument, NULL, OPT_HOLD },
 	{ "aead", required_argument, NULL, OPT_AEAD },
 	{ "isa", required_argument, NULL, OPT_ISA },
@@ -333,6 +337,8 @@ static int parse_option(int opt, const char *arg, struct options *o)
 	case OPT_PROMISCUOUS:
 		o->promiscuous = true;
 		return 0;
+	case OPT_REASSEMBLY:
+		return parse_u32("reassembly", arg, 0, 120, &o->reassembly_s);
 	case OPT_HOLD:
 		o->hold = true;
 		return 0;
@@ -394,6 +400,7 @@ int options_parse(int argc, char **argv, struct options *o)
 		.workers = 1,
 		.mbuf_size = 2048,
 		.ring = 512,
+		.reassembly_s = 60, /* RFC 8200 section 4.5 */
 		.size = {
 			.max_tenants = 16384,
 			.max_attachments = 32768,

@@ -33,8 +33,9 @@ struct options {
 	uint32_t mbufs;     /* 16384 and what the queues hold, unless said otherwise */
 	uint32_t mbuf_size; /* bytes of data room, headroom not counted */
 	uint32_t idle_sleep_us;
-	uint16_t mtu;  /* of all ports; 0: theirs */
-	uint16_t ring; /* descriptors of a queue */
+	uint32_t reassembly_s; /* how long fragments of ESP wait for each other; 0: they don't */
+	uint16_t mtu;          /* of all ports; 0: theirs */
+	uint16_t ring;         /* descriptors of a queue */
 	bool no_huge;
 	bool hold;
 	bool promiscuous;

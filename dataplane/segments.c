@@ -69,16 +69,28 @@ bool segments_receive(struct packet *p)
 	return true;
 }
 
-bool segments_linearize(struct packet *p)
+/* Into the first buffer, l3 with it. */
+static bool packet_pull(struct packet *p, uint32_t n)
 {
 	struct rte_mbuf *m = p->mbuf;
 	ptrdiff_t l2 = p->l3 - rte_pktmbuf_mtod(m, uint8_t *);
 
-	if (m->nb_segs != 1 && !mbuf_pull(m, m->pkt_len))
+	if (!mbuf_pull(m, n))
 		return false;
 	p->l3 = rte_pktmbuf_mtod(m, uint8_t *) + l2;
-	p->flags &= (uint8_t)~PACKET_SEGMENTS;
+	if (m->nb_segs == 1)
+		p->flags &= (uint8_t)~PACKET_SEGMENTS;
 	return true;
+}
+
+bool segments_gather(struct packet *p)
+{
+	return packet_pull(p, RTE_MIN(p->mbuf->pkt_len, SEGMENTS_HEADERS));
+}
+
+bool segments_linearize(struct packet *p)
+{
+	return packet_pull(p, p->mbuf->pkt_len);
 }
 
 uint32_t segments_first(const struct packet *p)
@@ -222,7 +234,7 @@ uint64_t segments_sum(const struct packet *p, uint32_t offset, uint32_t n, uint6
 	return sum;
 }
 
-bool segments_to_mbuf(struct packet *p, uint32_t l2, bool port_takes_several)
+void segments_frame(struct packet *p, uint32_t l2)
 {
 	struct rte_mbuf *m = p->mbuf;
 
@@ -230,5 +242,10 @@ bool segments_to_mbuf(struct packet *p, uint32_t l2, bool port_takes_several)
 	m->data_off = (uint16_t)(m->data_off - l2);
 	m->data_len = (uint16_t)(m->data_len + l2);
 	m->pkt_len += l2;
+}
+
+bool segments_to_mbuf(struct packet *p, uint32_t l2, bool port_takes_several)
+{
+	segments_frame(p, l2);
 	return port_takes_several || segments_linearize(p);
 }

@@ -30,6 +30,9 @@
  */
 bool segments_receive(struct packet *p);
 
+/* The same of a packet that has become one of several buffers. */
+bool segments_gather(struct packet *p);
+
 /* All of it into the first buffer. False: it does not fit. */
 bool segments_linearize(struct packet *p);
 
@@ -53,6 +56,9 @@ const uint8_t *segments_read(const struct packet *p, uint32_t offset, uint32_t n
 
 /* As checksum_sum(). */
 uint64_t segments_sum(const struct packet *p, uint32_t offset, uint32_t n, uint64_t sum);
+
+/* As segments_trim(), and the l2 bytes before the packet belong to the mbufs, too. */
+void segments_frame(struct packet *p, uint32_t l2);
 
 /*
  * The mbufs say what the packet has become, with l2 bytes before it; in one buffer unless the port

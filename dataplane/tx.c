@@ -209,6 +209,26 @@ void host_burst(struct worker *w)
 	list->n = 0;
 }
 
+bool host_punt(struct worker *w, struct packet *p)
+{
+	uint8_t rx_port = p->rx_port;
+
+	if (w->tables->port[rx_port].exception == EXCEPTION_SHARED) {
+		w->stats.tenant[0].local_packets++;
+		rte_pktmbuf_free(p->mbuf);
+		return true;
+	}
+	if (unlikely(w->tracing))
+		trace_packet(w->trace, p, (uint8_t)w->id, UINT16_MAX);
+	p->generation = handoff_generation(w->tables, p);
+	/* From here on it is the main lcore's, and the descriptor with it. */
+	if (rte_ring_enqueue(w->to_main, p->mbuf) != 0)
+		return false;
+	w->stats.port[rx_port].punted++;
+	w->stats.tenant[0].local_packets++;
+	return true;
+}
+
 void drop_count(struct stats_writer *stats, const struct packet *p)
 {
 	if (p->attachment == 0 && p->tenant == 0)

@@ -11,6 +11,7 @@
 #include <rte_ring.h>
 
 #include "dummy.h"
+#include "reassembly.h"
 #include "reclaim.h"
 #include "segments.h"
 #include "trace.h"
@@ -136,6 +137,8 @@ static uint32_t worker_poll(struct worker *w)
 		total += worker_inbox(w);
 	if (unlikely(!__atomic_load_n(w->go, __ATOMIC_RELAXED)))
 		return total;
+	if (unlikely(w->reassembly != NULL && reassembly_held(w->reassembly) != 0))
+		reassembly_expire(w, rte_rdtsc());
 	for (uint32_t i = 0; i < w->rx_n; i++) {
 		const struct worker_rx *rx = &w->rx[i];
 		uint16_t n;

@@ -19,6 +19,7 @@
 #include "vrf.h"
 
 struct event_ring;
+struct reassembly;
 struct rte_mbuf;
 struct rte_ring;
 struct trace;
@@ -56,6 +57,7 @@ struct worker {
 	struct icv_told icv_told;
 	struct esn_recovery esn;
 	uint64_t *error_refill; /* [max_tenants] TSC: when the bucket of ICMP errors was empty */
+	struct reassembly *reassembly; /* of what comes by the underlay; NULL: none */
 	struct worker_rx rx[PORTS_MAX];
 	struct worker_tx tx[PORTS_MAX]; /* by port index */
 
@@ -107,6 +109,8 @@ bool fragment_next(struct worker *w);
 void fragment_sealed(struct worker *w);
 void tx_burst(struct worker *w);
 void host_burst(struct worker *w);
+/* One packet of the underlay's host whose descriptor is in its mbuf already. False: the ring is full. */
+bool host_punt(struct worker *w, struct packet *p);
 void drop_burst(struct worker *w);
 
 /* From the tunnels' and next hops' lists to `out`. */

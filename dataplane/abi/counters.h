@@ -13,10 +13,11 @@
  *
  * Conservation, per tenant, once packets in flight have left:
  *     in_packets + fragments = out_packets + local_packets + sum of the tenant's drops
- * `local` are packets that ended in the gateway (ARP, ND, ICMP to its own addresses). What the
- * gateway itself sends (replies, resolutions, ICMP errors, NAT keepalives for the underlay, dummy
- * packets for their tunnel's tenant) counts in originated_packets, and in neither in nor out. A packet that is cut, before ESP or behind it, leaves as several: each counts in
- * out (of the tunnel, too), and those beyond the first in fragments.
+ * `local` are packets that ended in the gateway (ARP, ND, ICMP to its own addresses, fragments of ESP
+ * that were put together). What the gateway itself sends (replies, resolutions, ICMP errors, NAT
+ * keepalives for the underlay, dummy packets for their tunnel's tenant) counts in originated_packets,
+ * and in neither in nor out. A packet that is cut, before ESP or behind it, leaves as several: each
+ * counts in out (of the tunnel, too), and those beyond the first in fragments.
  */
 #ifndef KAIDO_ABI_COUNTERS_H
 #define KAIDO_ABI_COUNTERS_H
@@ -117,7 +118,8 @@ struct counters_tenant {
 	uint64_t local_packets;
 	uint64_t originated_packets;
 	uint64_t fragments; /* pieces beyond the first that packets were cut into */
-	uint64_t reserved;
+	/* Row 0: packets put together; each counts as one that came in, and its pieces as local. */
+	uint64_t reassembled;
 };
 static_assert(sizeof(struct counters_tenant) == 64, "counters_tenant is one cache line");
 

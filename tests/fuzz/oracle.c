@@ -22,6 +22,8 @@ static const uint8_t peer_v6[16] = { 0x20, 1, 0xd, 0xb8, [15] = 2 };
 void oracle_begin(struct oracle *o)
 {
 	o->packets = 0;
+	o->fragments = 0;
+	o->lost = false;
 	o->matched = 0;
 	o->own = 0;
 	o->wholes = 0;
@@ -265,7 +267,7 @@ static void packet_out(struct oracle *o, uint32_t tenant, const uint8_t *l3, uin
 {
 	static const uint8_t v4[4] = { 10, 0, 0, 1 }, v6[16] = { 0xfd, [15] = 1 };
 
-	if (packet_match(o, tenant, l3, len))
+	if (packet_match(o, tenant, l3, len) || o->lost)
 		return;
 	if (!packet_is_own(l3, v4, v6, mac_lan)) {
 		fprintf(stderr, "tenant %u: nothing that came explains what went out:\n", tenant);
@@ -288,10 +290,12 @@ static uint32_t tunnel_find(const struct oracle *o, uint32_t spi, bool out)
 	return 0;
 }
 
-/* Hop-by-hop, routing and destination options: what may stand before ESP. */
-static bool is_extension(uint8_t protocol)
+/* What may stand before ESP: options, routing, the header of a fragment that is whole (RFC 6946). */
+static uint32_t extension_length(const uint8_t *header, uint8_t protocol)
 {
-	return protocol == 0 || protocol == 43 || protocol == 60;
+	if (protocol == 44)
+		return (load_be16(header + 2) & 0xfff9) == 0 ? 8 : 0;
+	return protocol == 0 || protocol == 43 || protocol == 60 ? (header[1] + 1u) * 8 : 0;
 }
 
 /* Where ESP begins behind the outer IP header, and whether it is in UDP; 0: this is something else. */
@@ -300,9 +304,11 @@ static uint32_t esp_find(const uint8_t *l3, uint32_t len, bool *udp)
 	uint32_t at = l3[0] >> 4 == 4 ? (l3[0] & 0xfu) * 4 : IPV6_HEADER_LEN;
 	uint8_t protocol = l3[0] >> 4 == 4 ? l3[9] : l3[6];
 
-	while (l3[0] >> 4 == 6 && is_extension(protocol) && len >= at + 8) {
+	while (l3[0] >> 4 == 6 && len >= at + 8 && extension_length(l3 + at, protocol) != 0) {
+		uint32_t size = extension_length(l3 + at, protocol);
+
 		protocol = l3[at];
-		at += (l3[at + 1] + 1u) * 8;
+		at += size;
 	}
 	*udp = protocol == PROTO_UDP && len >= at + 12 && load_be16(l3 + at + 2) == UDP_ESP &&
 	       load32(l3 + at + 8) != 0;
@@ -340,29 +346,51 @@ static bool esp_open(const struct oracle *o, const struct aead_key *key, bool es
 	return aead_decrypt(o->aead, &op, 1) == 0;
 }
 
-void oracle_wan_in(struct oracle *o, const uint8_t *frame, uint32_t len)
+/* The same was expected already of what came in just now. */
+static bool packet_is_expected(const struct oracle *o, uint32_t since, uint32_t tenant,
+			       const uint8_t *l3, uint32_t avail)
+{
+	uint32_t len = packet_length(l3, avail);
+
+	for (uint32_t i = since; i < o->packets; i++)
+		if (o->packet[i].tenant == tenant && o->packet[i].len == len &&
+		    memcmp(o->packet[i].bytes, l3, len) == 0)
+			return true;
+	return false;
+}
+
+void oracle_underlay_in(struct oracle *o, const uint8_t *l3, uint32_t len, uint32_t since)
 {
 	uint8_t plain[ORACLE_PACKET_MAX];
-	uint16_t vlan, ethertype;
-	uint32_t l3, total, at, t;
 	uint64_t sequence;
+	uint32_t at, t, inner_len;
 	bool udp;
+
+	at = esp_find(l3, len, &udp);
+	if (at == 0)
+		return;
+	t = tunnel_find(o, __builtin_bswap32(load32(l3 + at)), false);
+	if (t == 0 ||
+	    !esp_open(o, o->tunnel[t].in, o->tunnel[t].esn, l3 + at, len - at, &sequence, plain))
+		return;
+	inner_len = len - at - ESP_HEAD - AEAD_TAG_LEN;
+	if (o->tunnel[t].selectors && !oracle_selects(plain, inner_len, false))
+		return;
+	class_leave(&o->tunnel[t], plain, packet_class(l3));
+	if (!packet_is_expected(o, since, o->tunnel[t].tenant, plain, inner_len))
+		packet_expect(o, o->tunnel[t].tenant, plain, inner_len);
+}
+
+void oracle_wan_in(struct oracle *o, const uint8_t *frame, uint32_t len)
+{
+	uint16_t vlan, ethertype;
+	uint32_t l3, total;
 
 	if (!frame_parse(frame, len, &vlan, &ethertype, &l3))
 		return;
 	total = packet_length(frame + l3, len - l3);
-	at = total != 0 ? esp_find(frame + l3, total, &udp) : 0;
-	if (at == 0)
-		return;
-	t = tunnel_find(o, __builtin_bswap32(load32(frame + l3 + at)), false);
-	if (t != 0 && esp_open(o, o->tunnel[t].in, o->tunnel[t].esn, frame + l3 + at, total - at,
-			       &sequence, plain)) {
-		if (o->tunnel[t].selectors &&
-		    !oracle_selects(plain, total - at - ESP_HEAD - AEAD_TAG_LEN, false))
-			return;
-		class_leave(&o->tunnel[t], plain, packet_class(frame + l3));
-		packet_expect(o, o->tunnel[t].tenant, plain, total - at - ESP_HEAD - AEAD_TAG_LEN);
-	}
+	if (total != 0 && !oracle_fragment_in(o, frame + l3, total))
+		oracle_underlay_in(o, frame + l3, total, o->packets);
 }
 
 /* RFC 3948: without a checksum over IPv4; IPv6 always has one (RFC 8200 section 8.1). */

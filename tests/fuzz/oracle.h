@@ -67,6 +67,19 @@ struct oracle_whole {
 	uint8_t bytes[ORACLE_PACKET_MAX];
 };
 
+/* One that went in by the underlay. */
+struct oracle_fragment {
+	bool v6;
+	bool more;
+	uint8_t proto;
+	uint8_t mark;    /* ECN */
+	uint8_t key[36]; /* addresses, identification */
+	uint32_t head;   /* bytes before what was cut */
+	uint32_t from;
+	uint32_t size;
+	uint8_t bytes[ORACLE_PACKET_MAX];
+};
+
 struct oracle {
 	struct aead_engine *aead;
 	struct oracle_tunnel tunnel[ORACLE_TUNNELS];
@@ -74,6 +87,9 @@ struct oracle {
 	uint32_t packets;
 	struct oracle_whole whole[ORACLE_WHOLES];
 	uint32_t wholes;
+	struct oracle_fragment fragment[ORACLE_PACKETS];
+	uint32_t fragments;
+	bool lost;        /* there were more ways to put fragments together than were looked at */
 	uint32_t matched; /* that came out, fragments by themselves */
 	uint32_t own;     /* that came from the gateway itself */
 };
@@ -86,6 +102,11 @@ void oracle_wan_in(struct oracle *o, const uint8_t *frame, uint32_t len);
 /* A frame came out. Ends the program when it may not. */
 void oracle_lan_out(struct oracle *o, const uint8_t *frame, uint32_t len);
 void oracle_wan_out(struct oracle *o, const uint8_t *frame, uint32_t len);
+
+/* True: it is a fragment, and what it can be put together to with others has come in by it. */
+bool oracle_fragment_in(struct oracle *o, const uint8_t *l3, uint32_t len);
+/* A whole packet of the underlay; what of it may go out is expected once behind packet `since`. */
+void oracle_underlay_in(struct oracle *o, const uint8_t *l3, uint32_t len, uint32_t since);
 
 /* What a tunnel with `selectors` has, and whether a packet may take it: out to the peer, or in. */
 struct abi_selectors oracle_selectors(uint32_t tunnel);

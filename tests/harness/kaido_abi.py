@@ -156,7 +156,7 @@ CountersAttachment = _record(
 CountersTenant = _record(
     "counters_tenant", ("in_packets", u64), ("in_bytes", u64), ("out_packets", u64),
     ("out_bytes", u64), ("local_packets", u64), ("originated_packets", u64),
-    ("fragments", u64), ("reserved", u64))
+    ("fragments", u64), ("reassembled", u64))
 CountersTunnel = _record(
     "counters_tunnel", ("out_packets", u64), ("out_inner_bytes", u64), ("out_outer_bytes", u64),
     ("out_drops", u64), ("in_packets", u64), ("in_inner_bytes", u64), ("in_outer_bytes", u64),
