@@ -127,7 +127,8 @@ struct testbed *testbed_create(uint32_t flags, uint32_t key_len, uint32_t window
 	assert_int_equal(stats_create(&size, 3, 1, &bed->stats), 0);
 	/* A name of its own, so that a test that failed does not fail the next. */
 	snprintf(name, sizeof(name), "bed_%lx", (unsigned long)(uintptr_t)bed);
-	bed->pool = rte_pktmbuf_pool_create(name, 511, 0, 64, 2048 + 128, 0);
+	/* RTS: a thread that is preempted within the ring does not keep the others spinning. */
+	bed->pool = rte_pktmbuf_pool_create_by_ops(name, 511, 0, 64, 2048 + 128, 0, "ring_mt_rts");
 	bed->to_main = rte_ring_create(name, 64, 0, 0);
 	bed->worker = aligned_alloc(64, sizeof(*bed->worker));
 	assert_true(bed->pool != NULL && bed->to_main != NULL && bed->worker != NULL);
