@@ -6,6 +6,8 @@
  * Loaded by net_af_xdp (devarg xdp_prog=), which takes the first program of the object and puts its
  * sockets into `xsks_map`.
  */
+#include <stdbool.h>
+
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
@@ -24,6 +26,11 @@
 #define EXTENSION_MAX 6      /* IPv6 extension headers walked */
 #define IPV4_FRAGMENT 0x3fff /* more fragments, or an offset: first and later ones alike */
 #define IPV6_FRAGMENT 0xfff9
+#define IPV4_OFFSET   0x1fff
+#define IPV6_OFFSET   0xfff8
+
+#define FRAGMENTED    4096                 /* packets in pieces that are remembered at a time */
+#define FRAGMENTED_NS (60 * 1000000000ull) /* RFC 8200 section 4.5 */
 
 struct vlan_tag {
 	__be16 tci;
@@ -51,6 +58,21 @@ struct {
 	__type(value, struct steer_counts);
 } steer_counts SEC(".maps");
 
+/* A packet that was cut, by what all its pieces show. */
+struct fragment_key {
+	__be32 address[8]; /* source and destination */
+	__be32 id;
+	__u32 version;
+};
+
+/* UDP whose first piece was ESP, and when it came. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, FRAGMENTED);
+	__type(key, struct fragment_key);
+	__type(value, __u64);
+} steer_fragmented SEC(".maps");
+
 /* The UDP length tells a keepalive from Ethernet padding behind it. */
 static __always_inline enum xdp_class class_udp(void *pos, void *end)
 {
@@ -73,6 +95,58 @@ static __always_inline enum xdp_class class_udp(void *pos, void *end)
 	return *(__be32 *)payload ? XDP_CLASS_ESP_UDP : XDP_CLASS_IKE;
 }
 
+/*
+ * A piece of a UDP packet. Only the first one shows the port; those behind it go where it went. One
+ * that comes before it goes to the kernel.
+ */
+static __always_inline enum xdp_class class_udp_fragment(const struct fragment_key *key, bool first,
+							 void *udp, void *end)
+{
+	__u64 now = bpf_ktime_get_ns(), *since;
+
+	if (first) {
+		if (class_udp(udp, end) != XDP_CLASS_ESP_UDP) {
+			/* The identification may have been another packet's. */
+			bpf_map_delete_elem(&steer_fragmented, key);
+			return XDP_CLASS_FRAGMENT;
+		}
+		bpf_map_update_elem(&steer_fragmented, key, &now, BPF_ANY);
+		return XDP_CLASS_ESP_FRAGMENT;
+	}
+	since = bpf_map_lookup_elem(&steer_fragmented, key);
+	return since && now - *since < FRAGMENTED_NS ? XDP_CLASS_ESP_FRAGMENT : XDP_CLASS_FRAGMENT;
+}
+
+static __always_inline enum xdp_class fragment_ipv4(struct iphdr *ip, void *end)
+{
+	struct fragment_key key = {
+		.address = { ip->saddr, ip->daddr },
+		.id = ip->id,
+		.version = 4,
+	};
+
+	if (ip->protocol == IPPROTO_ESP)
+		return XDP_CLASS_ESP_FRAGMENT;
+	if (ip->protocol != IPPROTO_UDP)
+		return XDP_CLASS_FRAGMENT;
+	return class_udp_fragment(&key, !(ip->frag_off & bpf_htons(IPV4_OFFSET)),
+				  (void *)ip + ip->ihl * 4, end);
+}
+
+static __always_inline enum xdp_class fragment_ipv6(struct ipv6hdr *ip,
+						    struct ipv6_fragment *fragment, void *end)
+{
+	struct fragment_key key = { .id = fragment->id, .version = 6 };
+
+	if (fragment->next == IPPROTO_ESP)
+		return XDP_CLASS_ESP_FRAGMENT;
+	if (fragment->next != IPPROTO_UDP)
+		return XDP_CLASS_FRAGMENT;
+	__builtin_memcpy(key.address, &ip->saddr, sizeof(key.address));
+	return class_udp_fragment(&key, !(fragment->offset & bpf_htons(IPV6_OFFSET)), fragment + 1,
+				  end);
+}
+
 static __always_inline enum xdp_class class_ipv4(void *pos, void *end)
 {
 	struct iphdr *ip = pos;
@@ -80,7 +154,7 @@ static __always_inline enum xdp_class class_ipv4(void *pos, void *end)
 	if ((void *)(ip + 1) > end || ip->version != 4 || ip->ihl < 5)
 		return XDP_CLASS_MALFORMED;
 	if (ip->frag_off & bpf_htons(IPV4_FRAGMENT))
-		return ip->protocol == IPPROTO_ESP ? XDP_CLASS_ESP_FRAGMENT : XDP_CLASS_FRAGMENT;
+		return fragment_ipv4(ip, end);
 
 	switch (ip->protocol) {
 	case IPPROTO_ESP:
@@ -127,8 +201,7 @@ static __always_inline enum xdp_class class_ipv6(void *pos, void *end)
 				return XDP_CLASS_MALFORMED;
 			next = fragment->next;
 			if (fragment->offset & bpf_htons(IPV6_FRAGMENT))
-				return next == IPPROTO_ESP ? XDP_CLASS_ESP_FRAGMENT
-							   : XDP_CLASS_FRAGMENT;
+				return fragment_ipv6(ip, fragment, end);
 			pos = fragment + 1; /* an atomic fragment, RFC 6946, is whole */
 			break;
 		case IPPROTO_HOPOPTS:

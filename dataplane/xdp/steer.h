@@ -18,7 +18,7 @@
 enum xdp_class {
 	XDP_CLASS_ESP = 0,      /* IP protocol 50 */
 	XDP_CLASS_ESP_UDP,      /* UDP 4500, the marker is an SPI (RFC 3948 section 2.1) */
-	XDP_CLASS_ESP_FRAGMENT, /* any fragment of protocol 50 */
+	XDP_CLASS_ESP_FRAGMENT, /* of protocol 50; of UDP whose first piece was ESP */
 	XDP_CLASS_KEEPALIVE,    /* UDP 4500, one byte 0xff (RFC 3948 section 2.3) */
 	XDP_CLASS_TO_SOCKET = XDP_CLASS_KEEPALIVE,
 

@@ -404,19 +404,21 @@ static void fragments(void **state)
 		put_esp(&f);
 		expect(fx, &f, XDP_CLASS_ESP_FRAGMENT);
 
+		/* What looks like ESP in UDP in a later piece is payload. */
 		f = plain(0x0800);
-		put_ipv4(&f, 17, offsets[i], 5);
+		put_ipv4(&f, 17, offsets[i] | 1, 5);
 		put_udp(&f, 4500, 4500, 40);
 		put_esp(&f);
 		expect(fx, &f, XDP_CLASS_FRAGMENT);
 	}
 
 	for (int more = 0; more <= 1; more++) {
-		for (int last = 0; last <= 1; last++) {
+		for (int last = 1; last >= 0; last--) {
 			const uint8_t next[] = { 50, 17 };
 			const enum xdp_class class[2][2] = {
 				{ XDP_CLASS_ESP, XDP_CLASS_ESP_UDP }, /* atomic, RFC 6946 */
-				{ XDP_CLASS_ESP_FRAGMENT, XDP_CLASS_FRAGMENT },
+				{ XDP_CLASS_ESP_FRAGMENT,
+				  last ? XDP_CLASS_FRAGMENT : XDP_CLASS_ESP_FRAGMENT },
 			};
 
 			for (int i = 0; i < 2; i++) {
@@ -425,13 +427,99 @@ static void fragments(void **state)
 				put8(&f, next[i]);
 				put8(&f, 0);
 				put16(&f, (uint16_t)(more | last << 3));
-				put32(&f, 9);
+				put32(&f, (uint32_t)(9 + more));
 				if (next[i] == 17)
 					put_udp(&f, 4500, 4500, 40);
 				put_esp(&f);
 				expect(fx, &f, class[more || last][i]);
 			}
 		}
+	}
+	close(fd);
+}
+
+/* A piece of a UDP packet to `port`, with `marker` behind the UDP header in the first one. */
+static struct frame udp_piece(bool v6, uint32_t id, bool first, bool more, uint16_t port,
+			      uint32_t marker)
+{
+	struct frame f = plain(v6 ? 0x86dd : 0x0800);
+
+	if (v6) {
+		put_ipv6(&f, 44);
+		put8(&f, 17);
+		put8(&f, 0);
+		put16(&f, (uint16_t)((first ? 0 : 64) | more));
+		put32(&f, id);
+	} else {
+		put_ipv4(&f, 17, (uint16_t)((first ? 0 : 8) | more << 13), 5);
+		f.bytes[14 + 4] = (uint8_t)(id >> 8);
+		f.bytes[14 + 5] = (uint8_t)id;
+	}
+	if (first) {
+		put_udp(&f, 4500, port, 1000);
+		put32(&f, marker);
+	}
+	put_zeros(&f, 64);
+	return f;
+}
+
+/* The first piece says what those behind it are; each packet by itself. */
+static void udp_fragments(void **state)
+{
+	const struct fixture *fx = *state;
+	int fd = socket_attach(fx);
+
+	for (int v6 = 0; v6 <= 1; v6++) {
+		const struct {
+			uint32_t id;
+			bool first;
+			bool more;
+			uint16_t port;
+			uint32_t marker;
+			enum xdp_class class;
+		} steps[] = {
+			{ 100, false, true, 0, 0, XDP_CLASS_FRAGMENT }, /* before the first */
+			{ 100, true, true, 4500, 0x1001, XDP_CLASS_ESP_FRAGMENT },
+			{ 100, false, true, 0, 0, XDP_CLASS_ESP_FRAGMENT },
+			{ 100, false, false, 0, 0, XDP_CLASS_ESP_FRAGMENT },
+			{ 101, false, false, 0, 0, XDP_CLASS_FRAGMENT },
+			{ 101, true, true, 500, 0x1001, XDP_CLASS_FRAGMENT },
+			{ 101, false, false, 0, 0, XDP_CLASS_FRAGMENT },
+			{ 102, true, true, 4500, 0, XDP_CLASS_FRAGMENT }, /* IKE's marker */
+			{ 102, false, false, 0, 0, XDP_CLASS_FRAGMENT },
+			/* The identification is used again, by something else. */
+			{ 100, true, true, 4500, 0, XDP_CLASS_FRAGMENT },
+			{ 100, false, false, 0, 0, XDP_CLASS_FRAGMENT },
+		};
+
+		for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+			struct frame f = udp_piece(v6, steps[i].id, steps[i].first, steps[i].more,
+						   steps[i].port, steps[i].marker);
+
+			expect(fx, &f, steps[i].class);
+		}
+	}
+	close(fd);
+}
+
+/* The same of another sender, or to another address, is another packet's. */
+static void udp_fragments_have_addresses(void **state)
+{
+	const struct fixture *fx = *state;
+	int fd = socket_attach(fx);
+
+	for (int v6 = 0; v6 <= 1; v6++) {
+		const uint32_t at[] = { v6 ? 14u + 8 : 14u + 12, v6 ? 14u + 39 : 14u + 19 };
+		struct frame f = udp_piece(v6, 200, true, true, 4500, 0x1001);
+
+		expect(fx, &f, XDP_CLASS_ESP_FRAGMENT);
+		for (int i = 0; i < 2; i++) {
+			f = udp_piece(v6, 200, false, false, 0, 0);
+			f.bytes[at[i]] ^= 1;
+			expect(fx, &f, XDP_CLASS_FRAGMENT);
+		}
+		f = udp_piece(v6, 200, false, false, 0, 0);
+		expect(fx, &f, XDP_CLASS_ESP_FRAGMENT);
 	}
 	close(fd);
 }
@@ -740,6 +828,8 @@ int main(void)
 		cmocka_unit_test(keepalives_go_to_the_socket),
 		cmocka_unit_test(ike_stays_with_charon),
 		cmocka_unit_test(fragments),
+		cmocka_unit_test(udp_fragments),
+		cmocka_unit_test(udp_fragments_have_addresses),
 		cmocka_unit_test(ipv6_extension_headers),
 		cmocka_unit_test(cut_short),
 		cmocka_unit_test(random_bytes),
