@@ -130,9 +130,8 @@ static int arrays_create(struct apply *a)
 			return -ENOMEM;
 	}
 	a->permanent = calloc(gw->size.max_attachments, sizeof(struct permanents *));
-	a->renewal = calloc(gw->size.max_tunnels, sizeof(*a->renewal));
 	a->added = calloc(gw->size.max_sas, sizeof(*a->added));
-	if (a->permanent == NULL || a->renewal == NULL || a->added == NULL)
+	if (a->permanent == NULL || a->added == NULL)
 		return -ENOMEM;
 	return 0;
 }
@@ -144,7 +143,6 @@ static void arrays_destroy(struct apply *a)
 	for (uint32_t i = 0; a->permanent != NULL && i < a->gw->size.max_attachments; i++)
 		free(a->permanent[i]);
 	free(a->permanent);
-	free(a->renewal);
 	free(a->added);
 }
 

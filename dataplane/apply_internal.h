@@ -71,7 +71,10 @@ struct undo {
 	const struct selectors *selectors; /* that its tunnel had: to put back, or to free */
 	union {
 		struct abi_tenant tenant; /* records: as they were before */
-		struct abi_tunnel tunnel;
+		struct {
+			struct abi_tunnel tunnel;
+			struct tunnel_peer peer;
+		};
 		struct attachment_undo *attachment;
 		struct {
 			struct abi_sa record; /* without key and salt */
@@ -99,13 +102,6 @@ struct apply_type {
 	void (*settle)(struct apply *a, struct undo *undo); /* after the last undo, before commit */
 };
 
-/* Of the header templates of a tunnel's outbound SAs. */
-enum renewal {
-	RENEWAL_NONE,
-	RENEWAL_GRACE, /* what was active may still be read */
-	RENEWAL_AGAIN, /* and they are out of date by now */
-};
-
 struct apply {
 	struct gateway *gw;
 	struct undo *journal;
@@ -117,7 +113,6 @@ struct apply {
 	uint64_t begun;          /* last ticket before this transaction */
 	uint64_t passed;         /* tickets up to this one are through their grace period */
 	struct permanents **permanent; /* [max_attachments], NULL: none */
-	uint8_t *renewal;              /* [max_tunnels] enum renewal */
 	uint32_t *added;               /* [max_sas] number of the transaction that added it */
 	uint32_t transaction;          /* number of the present one */
 };
@@ -176,7 +171,7 @@ int tunnel_delete(struct apply *a, const void *record, struct undo *undo, struct
 void tunnel_undo(struct apply *a, struct undo *undo);
 void tunnel_commit(struct apply *a, struct undo *undo);
 /* What an SA is told of its tunnel, but for the outer headers: single stores, also while it is in use. */
-void tunnel_policy(const struct abi_tunnel *tunnel, union sa *slot, uint8_t direction);
+void tunnel_policy(const struct object_tunnel *o, union sa *slot, uint8_t direction);
 /* Lets the newest outbound SA send that isn't of the open transaction. */
 void tunnel_publish(struct apply *a, uint32_t id);
 

@@ -173,6 +173,7 @@ static void slot_fill(struct gateway *gw, const struct abi_sa *r, struct aead_ke
 {
 	const struct object_tunnel *tunnel = &gw->tunnel[r->tunnel];
 	union sa *slot = &gw->tables->sa[r->id];
+	struct abi_tunnel present;
 	uint8_t flags = r->flags & ABI_SA_ESN ? SA_ESN : 0;
 
 	if (lifetime_init(&gw->tables->lifetime[r->id], r))
@@ -188,7 +189,7 @@ static void slot_fill(struct gateway *gw, const struct abi_sa *r, struct aead_ke
 			.generation = ++gw->sa_generations,
 			.flags = flags,
 		};
-		tunnel_policy(&tunnel->record, slot, ABI_SA_IN);
+		tunnel_policy(tunnel, slot, ABI_SA_IN);
 		return;
 	}
 	slot->out = (struct sa_out){
@@ -199,8 +200,9 @@ static void slot_fill(struct gateway *gw, const struct abi_sa *r, struct aead_ke
 		.generation = ++gw->sa_generations,
 		.flags = flags,
 	};
-	tunnel_policy(&tunnel->record, slot, ABI_SA_OUT);
-	sa_template_build(&slot->out, 0, &tunnel->record);
+	tunnel_policy(tunnel, slot, ABI_SA_OUT);
+	present = peer_tunnel(tunnel);
+	sa_template_build(&slot->out, 0, &present);
 }
 
 static int sa_add(struct apply *a, const struct abi_sa *r, struct undo *undo, struct answer *answer)

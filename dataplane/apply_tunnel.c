@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * Tunnels. Changing the ends of one that is in use: workers copy the header template of the
- * outbound SA without a lock, so it can't be rewritten under them, and the SA can't be doubled,
- * for its sequence number must exist once. So each SA has two templates: the idle one is filled and
- * becomes the active one by a single store, and no packet is lost. The one that was active is idle when
- * a grace period has passed. A change that comes before that waits for it; of several the last counts.
- */
+/* Tunnels. What a change does to packets under way: tunnel_renew.h. */
 #include "apply_internal.h"
 
 #include <string.h>
 
 #include "reclaim.h"
-#include "sa_template.h"
+#include "tunnel_renew.h"
 #include "tables.h"
 #include "tunnel_timer.h"
 #include "underlay.h"
@@ -34,82 +28,75 @@ static bool same_ends(const struct abi_tunnel *x, const struct abi_tunnel *y)
 	       x->local_port == y->local_port && x->remote_port == y->remote_port;
 }
 
-void tunnel_policy(const struct abi_tunnel *tunnel, union sa *slot, uint8_t direction)
+void tunnel_policy(const struct object_tunnel *o, union sa *slot, uint8_t direction)
 {
-	uint32_t wants = tunnel->flags;
+	uint32_t wants = o->record.flags;
 	uint8_t flags = wants & ABI_TUNNEL_SELECTORS ? SA_SELECTORS : 0;
 	uint8_t *to = direction == ABI_SA_IN ? &slot->in.flags : &slot->out.flags;
 
 	if (direction == ABI_SA_IN) {
 		flags |= wants & ABI_TUNNEL_UDP ? SA_UDP : 0;
 		flags |= wants & ABI_TUNNEL_DSCP_IN ? SA_DSCP_IN : 0;
+		flags |= wants & ABI_TUNNEL_FOLLOW ? SA_FOLLOW : 0;
+		peer_tell(&o->peer, &slot->in);
 	} else {
 		flags |= wants & ABI_TUNNEL_MSS_OFF ? SA_MSS_OFF : 0;
-		__atomic_store_n(&slot->out.mss, tunnel->mss, __ATOMIC_RELAXED);
-		__atomic_store_n(&slot->out.pad_to, tunnel->pad_to, __ATOMIC_RELAXED);
+		__atomic_store_n(&slot->out.mss, o->record.mss, __ATOMIC_RELAXED);
+		__atomic_store_n(&slot->out.pad_to, o->record.pad_to, __ATOMIC_RELAXED);
 	}
 	__atomic_store_n(to, (uint8_t)((*to & ~SA_POLICIES) | flags), __ATOMIC_RELAXED);
-}
-
-/* Only the writer changes `active`. What was idle has been so for a grace period, or was never used. */
-static void sa_renew(struct gateway *gw, uint32_t id, const struct abi_tunnel *tunnel)
-{
-	struct sa_out *sa = &gw->tables->sa[id].out;
-	uint8_t idle = !sa->active;
-
-	sa_template_build(sa, idle, tunnel);
-	underlay_resolve_template(gw, id, idle);
-	__atomic_store_n(&sa->active, idle, __ATOMIC_RELEASE);
-}
-
-static void renewed(void *owner, uint64_t id, uint64_t unused);
-
-static void tunnel_renew(struct apply *a, uint32_t id)
-{
-	struct gateway *gw = a->gw;
-
-	if (a->renewal[id] != RENEWAL_NONE) {
-		a->renewal[id] = RENEWAL_AGAIN;
-		return;
-	}
-	for (uint32_t sa = gw->tunnel[id].newest_out; sa != 0; sa = gw->sa[sa].next)
-		sa_renew(gw, sa, &gw->tunnel[id].record);
-	a->renewal[id] = RENEWAL_GRACE;
-	reclaim_defer(gw->tables->reclaim, renewed, a, id, 0);
-}
-
-static void renewed(void *owner, uint64_t id, uint64_t unused)
-{
-	struct apply *a = owner;
-	bool again = a->renewal[id] == RENEWAL_AGAIN;
-
-	a->renewal[id] = RENEWAL_NONE;
-	if (again)
-		tunnel_renew(a, (uint32_t)id);
 }
 
 static void policy_update(struct gateway *gw, const struct object_tunnel *o)
 {
 	for (uint32_t sa = o->newest_in; sa != 0; sa = gw->sa[sa].next)
-		tunnel_policy(&o->record, &gw->tables->sa[sa], ABI_SA_IN);
+		tunnel_policy(o, &gw->tables->sa[sa], ABI_SA_IN);
 	for (uint32_t sa = o->newest_out; sa != 0; sa = gw->sa[sa].next)
-		tunnel_policy(&o->record, &gw->tables->sa[sa], ABI_SA_OUT);
+		tunnel_policy(o, &gw->tables->sa[sa], ABI_SA_OUT);
+}
+
+static void tunnel_put(struct apply *a, const struct abi_tunnel *record,
+		       const struct tunnel_peer *peer)
+{
+	struct object_tunnel *o = &a->gw->tunnel[record->id];
+	struct abi_tunnel from = peer_tunnel(o), to;
+
+	o->record = *record;
+	o->peer = *peer;
+	to = peer_tunnel(o);
+	if (!same_ends(&from, &to))
+		path_mtu_forget(a->gw, record->id);
+	policy_update(a->gw, o);
+	tunnel_timer_update(a->gw, record->id);
+	tunnel_renew(a->gw, record->id);
+}
+
+/*
+ * A peer that has moved stays where it is, unless the operator says something else than before of
+ * where it is, or that it is not to be followed.
+ */
+static bool peer_stays(const struct abi_tunnel *from, const struct abi_tunnel *to)
+{
+	return (to->flags & ABI_TUNNEL_FOLLOW) &&
+	       !((from->flags ^ to->flags) & (ABI_TUNNEL_FOLLOW | ABI_TUNNEL_UDP)) &&
+	       memcmp(&from->remote, &to->remote, sizeof(from->remote)) == 0 &&
+	       from->remote_port == to->remote_port;
 }
 
 static void tunnel_switch(struct apply *a, const struct abi_tunnel *to)
 {
 	struct object_tunnel *o = &a->gw->tunnel[to->id];
+	struct tunnel_peer peer = o->peer;
 	struct abi_tunnel from = o->record;
 
-	o->record = *to;
 	from.cookie = to->cookie;
-	if (memcmp(&from, to, sizeof(from)) == 0)
+	if (memcmp(&from, to, sizeof(from)) == 0) {
+		o->record = *to;
 		return;
-	if (!same_ends(&from, to))
-		path_mtu_forget(a->gw, to->id);
-	policy_update(a->gw, o);
-	tunnel_timer_update(a->gw, to->id);
-	tunnel_renew(a, to->id);
+	}
+	if (!peer_stays(&from, to))
+		peer_set(&peer, to);
+	tunnel_put(a, to, &peer);
 }
 
 int tunnel_set(struct apply *a, const void *record, struct undo *undo, struct answer *answer)
@@ -123,6 +110,7 @@ int tunnel_set(struct apply *a, const void *record, struct undo *undo, struct an
 		return -ENOENT;
 	undo->id = r->id;
 	undo->tunnel = o->record;
+	undo->peer = o->peer;
 	if (o->record.id != 0) {
 		if (o->record.tenant != r->tenant)
 			return refuse(answer, -EEXIST,
@@ -137,6 +125,8 @@ int tunnel_set(struct apply *a, const void *record, struct undo *undo, struct an
 		return refuse(answer, -ENOMEM, "no memory for tunnel %u", r->id);
 	path_mtu_forget(gw, r->id); /* of who had the id before */
 	o->record = *r;
+	o->peer = (struct tunnel_peer){ 0 };
+	peer_set(&o->peer, r);
 	tenant->tunnels++;
 	gw->tables->tunnel[r->id].tenant = r->tenant;
 	tunnel_timer_update(gw, r->id);
@@ -169,6 +159,7 @@ int tunnel_delete(struct apply *a, const void *record, struct undo *undo, struct
 	undo->id = id;
 	undo->did = DID_REMOVE;
 	undo->tunnel = o->record;
+	undo->peer = o->peer;
 	tunnel_remove(a, id);
 	selectors_take(a, undo);
 	id_release(a, STATS_TUNNEL, id);
@@ -185,10 +176,11 @@ void tunnel_undo(struct apply *a, struct undo *undo)
 		id_give_back(a, STATS_TUNNEL, undo->id, undo);
 		break;
 	case DID_CHANGE:
-		tunnel_switch(a, &undo->tunnel);
+		tunnel_put(a, &undo->tunnel, &undo->peer);
 		break;
 	case DID_REMOVE:
 		gw->tunnel[undo->id].record = undo->tunnel;
+		gw->tunnel[undo->id].peer = undo->peer;
 		gw->tenant[undo->tunnel.tenant].tunnels++;
 		gw->tables->tunnel[undo->id].tenant = undo->tunnel.tenant;
 		selectors_undo(a, undo);

@@ -215,8 +215,9 @@ static int dump_tunnel_states(struct dump *d)
 		record->id = id;
 		record->path_mtu = tunnel->path.mtu;
 		record->inner_mtu = tunnel_inner_mtu(d->gw, tunnel);
-		record->remote = tunnel->record.remote;
-		record->remote_port = tunnel->record.remote_port;
+		record->remote = tunnel->peer.remote;
+		record->remote_port = tunnel->peer.port;
+		record->moves = tunnel->peer.moves;
 	}
 	return 0;
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include <rte_ring.h>
@@ -100,6 +101,18 @@ struct abi_event event_of_sa(const struct gateway *gw, uint32_t sa, enum abi_eve
 
 	event.sa = sa;
 	event.spi = record->spi;
+	return event;
+}
+
+struct abi_event event_of_note(const struct gateway *gw, const struct event_note *note)
+{
+	struct abi_event event = event_of_sa(gw, note->sa, note->kind);
+
+	event.value = note->value;
+	event.count = note->count;
+	event.port = note->port;
+	event.address.family = note->family;
+	memcpy(event.address.addr, note->address, sizeof(note->address));
 	return event;
 }
 

@@ -71,6 +71,9 @@ struct abi_event event_of_sa(const struct gateway *gw, uint32_t sa, enum abi_eve
 struct abi_event event_of_tunnel(const struct gateway *gw, uint32_t tunnel,
 				 enum abi_event_kind kind);
 
+/* The event that a note is about; its SA is current. */
+struct abi_event event_of_note(const struct gateway *gw, const struct event_note *note);
+
 /* Number and time are given here. */
 void event_raise(struct event_log *log, const struct abi_event *event);
 /* So many can't be told of: leaves a gap in the numbers. */

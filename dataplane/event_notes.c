@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "event_notes.h"
 
-#include <string.h>
-
 #include "gateway.h"
 #include "icv_failure.h"
 #include "worker.h"
@@ -27,18 +25,6 @@ static bool note_is_current(const struct gateway *gw, const struct event_note *n
 	}
 }
 
-struct abi_event event_of_note(const struct gateway *gw, const struct event_note *note)
-{
-	struct abi_event event = event_of_sa(gw, note->sa, note->kind);
-
-	event.value = note->value;
-	event.count = note->count;
-	event.port = note->port;
-	event.address.family = note->family;
-	memcpy(event.address.addr, note->address, sizeof(note->address));
-	return event;
-}
-
 static void note_raise(struct gateway *gw, const struct event_note *note)
 {
 	struct abi_event event = event_of_note(gw, note);
@@ -57,6 +43,9 @@ static void note_handle(struct gateway *gw, const struct event_note *note)
 		break;
 	case ABI_EVENT_ICV_FAILED:
 		icv_failure_note(gw, note);
+		break;
+	case ABI_EVENT_PEER_MOVED:
+		peer_note(gw, note);
 		break;
 	default:
 		note_raise(gw, note);

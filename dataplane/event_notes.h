@@ -8,9 +8,6 @@
 
 #include "event.h"
 
-/* The event that a note is about; its SA is current. */
-struct abi_event event_of_note(const struct gateway *gw, const struct event_note *note);
-
 /* Takes the notes out of all workers' rings. */
 void event_notes_drain(struct gateway *gw);
 

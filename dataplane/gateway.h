@@ -12,6 +12,7 @@
 #include "abi/message.h"
 #include "icv_failure.h"
 #include "path_mtu.h"
+#include "peer.h"
 #include "port.h"
 #include "stats.h"
 #include "tables.h"
@@ -44,6 +45,8 @@ struct object_tunnel {
 	uint32_t newest_out; /* of the outbound ones this one sends */
 	uint32_t routes;     /* that point here */
 	struct tunnel_path path;
+	struct tunnel_peer peer;
+	uint8_t renewal; /* enum renewal */
 };
 
 struct object_tenant {

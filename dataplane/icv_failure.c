@@ -8,7 +8,6 @@
 
 #include "address.h"
 #include "event.h"
-#include "event_notes.h"
 #include "gateway.h"
 #include "log.h"
 #include "rate.h"

@@ -12,6 +12,7 @@
 #include "ecn.h"
 #include "ip_header.h"
 #include "mss.h"
+#include "peer.h"
 #include "replay.h"
 #include "sad.h"
 #include "segments.h"
@@ -184,6 +185,21 @@ static uint32_t inbound_age(struct worker *w, struct packet **run, uint32_t n)
 	return granted;
 }
 
+/* The newest packet of a run counts, if it is newer than all that came before: `top`. */
+static void inbound_follow(struct worker *w, struct packet *const *run,
+			   const enum replay_verdict *verdict, uint32_t n, uint64_t top)
+{
+	const struct packet *newest = NULL;
+
+	for (uint32_t i = 0; i < n; i++)
+		if (verdict[i] == REPLAY_NEW && run[i]->sequence > top) {
+			top = run[i]->sequence;
+			newest = run[i];
+		}
+	if (newest != NULL)
+		peer_look(w, newest);
+}
+
 /* One run of packets of one SA: the window decides, once, under its lock. */
 static uint32_t inbound_commit_run(struct worker *w, struct packet **run, uint32_t n,
 				   struct packet **kept)
@@ -193,10 +209,11 @@ static uint32_t inbound_commit_run(struct worker *w, struct packet **run, uint32
 	struct replay *replay = sa->replay;
 	enum replay_verdict verdict[BURST_MAX];
 	uint32_t survivors = 0;
-	uint64_t lost;
+	uint64_t lost, top;
 
 	replay_lock(replay);
 	lost = replay->lost;
+	top = replay->top;
 	for (uint32_t i = 0; i < n; i++)
 		verdict[i] = replay_commit(replay, run[i]->sequence);
 	lost = replay->lost - lost;
@@ -204,6 +221,8 @@ static uint32_t inbound_commit_run(struct worker *w, struct packet **run, uint32
 		__atomic_store_n(&replay->failed, 0, __ATOMIC_RELAXED);
 	replay_unlock(replay);
 
+	if (unlikely(sa->flags & SA_FOLLOW))
+		inbound_follow(w, run, verdict, n, top);
 	row->lost += lost;
 	for (uint32_t i = 0; i < n; i++) {
 		struct packet *p = run[i];

@@ -106,13 +106,15 @@ static bool is_at(const struct abi_address *a, enum ip_family family, struct ip_
 	       ip_equal(ip_load(family, a->addr), addr);
 }
 
-static bool is_of_tunnel(const struct abi_tunnel *t, const struct path_mtu_quote *q)
+static bool is_of_tunnel(const struct object_tunnel *o, const struct path_mtu_quote *q)
 {
+	const struct abi_tunnel *t = &o->record;
+
 	return t->id != 0 && q->udp == ((t->flags & ABI_TUNNEL_UDP) != 0) &&
-	       is_at(&t->remote, q->family, q->destination) &&
+	       is_at(&o->peer.remote, q->family, q->destination) &&
 	       is_at(&t->local, q->family, q->source) &&
 	       (!q->udp ||
-		(t->local_port == q->source_port && t->remote_port == q->destination_port));
+		(t->local_port == q->source_port && o->peer.port == q->destination_port));
 }
 
 /* 0: none. */
@@ -121,7 +123,7 @@ static uint32_t sa_by_spi(struct gateway *gw, const struct path_mtu_quote *q)
 	uint32_t id = *spi_bucket(gw->path_mtu, q->spi);
 
 	while (id != 0 && (gw->sa[id].record.spi != q->spi ||
-			   !is_of_tunnel(&gw->tunnel[gw->sa[id].record.tunnel].record, q)))
+			   !is_of_tunnel(&gw->tunnel[gw->sa[id].record.tunnel], q)))
 		id = gw->sa[id].same_spi;
 	return id;
 }
@@ -138,7 +140,7 @@ static enum path_mtu_verdict sa_by_ends(struct gateway *gw, const struct path_mt
 	if (!rate_allows(&gw->path_mtu->search, gw->path_mtu->now, SEARCH_MS, SEARCH_BURST))
 		return PATH_MTU_TOO_MANY;
 	for (uint32_t id = 1; id < gw->size.max_tunnels; id++) {
-		if (!is_of_tunnel(&gw->tunnel[id].record, q))
+		if (!is_of_tunnel(&gw->tunnel[id], q))
 			continue;
 		if (found != 0)
 			return PATH_MTU_AMBIGUOUS;

@@ -25,10 +25,11 @@ enum sa_flags {
 	SA_EXPIRED = 1u << 5,   /* carries nothing more; set while in use */
 	SA_DSCP_IN = 1u << 6,   /* inbound: the outer DSCP replaces the inner one */
 	SA_MSS_OFF = 1u << 6,   /* outbound: TCP's MSS is none of ours */
+	SA_FOLLOW = 1u << 7,    /* inbound: the peer may move; see peer.h */
 };
 
 /* Those that the tunnel says; they change while in use. */
-#define SA_POLICIES (SA_UDP | SA_SELECTORS | SA_DSCP_IN | SA_MSS_OFF)
+#define SA_POLICIES (SA_UDP | SA_SELECTORS | SA_DSCP_IN | SA_MSS_OFF | SA_FOLLOW)
 
 /* Of the outer headers, beside SA_UDP and SA_OUTER_V6. What the inner header adds to the template's: */
 enum sa_outer_flags {
@@ -103,7 +104,11 @@ struct sa_in {
 	uint32_t tenant;
 	uint32_t generation; /* as above */
 	uint8_t flags;
-	uint8_t pad[31];
+	uint8_t pad;
+	uint16_t peer_port; /* network byte order; where the peer is: changes while in use */
+	uint8_t peer[16];
+	uint32_t peer_asked; /* with SA_FOLLOW the dataplane's: when a worker told of it last */
+	uint8_t pad2[4];
 };
 static_assert(sizeof(struct sa_in) == 64, "an inbound SA is one cache line");
 
