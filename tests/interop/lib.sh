@@ -298,6 +298,17 @@ gateway_drops()
 		map("\(.[0].name) \(map(.packets) | add)") | join(" ")'
 }
 
+# underlay_counter GATEWAY NAME: of counters_tenant's row 0 (dataplane/abi/counters.h), which has no tenant to
+# be shown with.
+underlay_counter()
+{
+	PYTHONPATH="$KAIDO_ROOT/tests" /usr/bin/python3 -c '
+import sys
+from harness import kaido_abi as abi
+with abi.Client(sys.argv[1]) as client:
+    print(client.counters().sum("tenant", 0)[sys.argv[2]])' "$WORLD/$1/dataplane.sock" "$2"
+}
+
 # gateway_packets [REFUSED]: what each tunnel carried, as lines "N IN OUT"; IN includes so many that were
 # authentic and not accepted.
 gateway_packets()
