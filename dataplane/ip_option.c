@@ -33,8 +33,11 @@ static bool ipv4_source_routed(const uint8_t *l3)
 	return false;
 }
 
-/* However many headers there are: each is at least 8 bytes long. */
-static bool ipv6_source_routed(const uint8_t *l3, uint32_t avail)
+/*
+ * However many headers there are: each is at least 8 bytes long. A chain that is longer than a buffer
+ * can't be looked at, and hides something.
+ */
+static bool ipv6_source_routed(const uint8_t *l3, uint32_t avail, uint32_t length)
 {
 	uint32_t at = IPV6_HEADER_LEN;
 	uint8_t proto = l3[6];
@@ -62,12 +65,13 @@ static bool ipv6_source_routed(const uint8_t *l3, uint32_t avail)
 		}
 		proto = header[0];
 	}
-	return false;
+	return at + 8 <= length;
 }
 
 bool ip_source_routed(struct packet *p)
 {
-	if (p->family == IP_V4)
-		return ipv4_source_routed(p->l3);
-	return ipv6_source_routed(p->l3, packet_gather(p));
+	uint32_t avail = packet_gather(p); /* and so p->l3 is another one */
+
+	return p->family == IP_V4 ? ipv4_source_routed(p->l3)
+				  : ipv6_source_routed(p->l3, avail, p->length);
 }
