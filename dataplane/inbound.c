@@ -264,32 +264,19 @@ static inline bool padding_is_right(const uint8_t *pad, uint32_t len)
 	return true;
 }
 
-/* The two bytes behind `len` bytes of payload, with all that may be padding before them. */
-static __attribute__((noinline)) const uint8_t *
-trailer_of_segments(const struct packet *p, uint32_t len, uint8_t copy[UINT8_MAX + ESP_TRAILER])
-{
-	uint32_t before = RTE_MIN(len, (uint32_t)UINT8_MAX);
-
-	return segments_read(p, p->esp_offset + ESP_HEADER_LEN + len - before, before + ESP_TRAILER,
-			     copy) +
-	       before;
-}
-
-/* From the ESP payload to the inner packet. What is behind the inner packet is TFC padding. */
-static enum drop_reason inbound_strip(struct packet *p)
+/*
+ * From the ESP payload, `len` bytes, to the inner packet. What is behind the inner packet is TFC
+ * padding. `trailer`: pad length and next header, with all that may be padding before them.
+ */
+static __attribute__((always_inline)) inline enum drop_reason
+payload_strip(struct packet *p, const uint8_t *trailer, uint32_t len)
 {
 	uint8_t *inner = p->l3 + p->esp_offset + ESP_HEADER_LEN;
-	uint32_t len = p->length - p->esp_offset - ESP_HEADER_LEN - AEAD_TAG_LEN - ESP_TRAILER;
+	uint8_t pad_len = trailer[0], next_header = trailer[1];
 	uint8_t outer_class = ip_traffic_class(p->l3, p->family);
-	uint8_t copy[UINT8_MAX + ESP_TRAILER], pad_len, next_header;
-	const uint8_t *trailer = inner + len;
 	enum drop_reason reason;
 	uint16_t inner_len;
 
-	if (unlikely(p->flags & PACKET_SEGMENTS))
-		trailer = trailer_of_segments(p, len, copy);
-	pad_len = trailer[0];
-	next_header = trailer[1];
 	if (pad_len > len || !padding_is_right(trailer - pad_len, pad_len))
 		return DROP_padding;
 	len -= pad_len;
@@ -308,6 +295,25 @@ static enum drop_reason inbound_strip(struct packet *p)
 	p->l3 = inner;
 	p->length = inner_len;
 	return DROP_NONE;
+}
+
+/* The same where the trailer may lie in several buffers. */
+static __attribute__((noinline)) enum drop_reason segments_strip(struct packet *p, uint32_t len)
+{
+	uint32_t before = RTE_MIN(len, (uint32_t)UINT8_MAX);
+	uint32_t from = p->esp_offset + ESP_HEADER_LEN + len - before;
+	uint8_t copy[UINT8_MAX + ESP_TRAILER];
+
+	return payload_strip(p, segments_read(p, from, before + ESP_TRAILER, copy) + before, len);
+}
+
+static enum drop_reason inbound_strip(struct packet *p)
+{
+	uint32_t len = p->length - p->esp_offset - ESP_HEADER_LEN - AEAD_TAG_LEN - ESP_TRAILER;
+
+	if (unlikely(p->flags & PACKET_SEGMENTS))
+		return segments_strip(p, len);
+	return payload_strip(p, p->l3 + p->esp_offset + ESP_HEADER_LEN + len, len);
 }
 
 static void inbound_decap(struct worker *w, struct packet_list *list)
