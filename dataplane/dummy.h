@@ -7,6 +7,7 @@
 #ifndef KAIDO_DUMMY_H
 #define KAIDO_DUMMY_H
 
+#include "segments.h"
 #include "vrf.h"
 #include "worker.h"
 
@@ -26,9 +27,12 @@ static inline void dummy_take(struct worker *w, struct packet *p)
 }
 
 /* What makes a packet a dummy, before it is encrypted. It is none of its tunnel's from here on. */
-static inline void dummy_mark(struct packet *p, struct aead_op *op)
+static inline void dummy_mark(struct packet *p)
 {
-	op->data[op->len - 1] = NEXT_HEADER_DUMMY;
+	/* The last byte before the ICV, in whatever buffer it lies. */
+	const uint8_t *next_header = packet_read(p, p->length - AEAD_TAG_LEN - 1u, 1, NULL);
+
+	*(uint8_t *)(uintptr_t)next_header = NEXT_HEADER_DUMMY;
 	p->tunnel = 0;
 	p->flags &= (uint8_t)~PACKET_DUMMY;
 }

@@ -110,7 +110,7 @@ static inline void esp_encap(struct packet *p, const struct sa_out *sa, uint8_t 
 	uint64_t sequence_be = __builtin_bswap64(p->sequence);
 	uint32_t low_be = (uint32_t)(sequence_be >> 32), high_be = (uint32_t)sequence_be;
 	struct esp_inner fields = esp_inner_fields(inner, p->family, o->flags);
-	uint32_t sealed = p->length, label = 0, total;
+	uint32_t padded = p->length, sealed = padded, label = 0, total;
 	uint8_t *tail = inner + sealed;
 
 	if (unlikely(p->flags & PACKET_SEGMENTS))
@@ -146,7 +146,7 @@ static inline void esp_encap(struct packet *p, const struct sa_out *sa, uint8_t 
 	op->iv = sequence_be;
 	op->len = sealed;
 	if (unlikely(p->flags & PACKET_SEGMENTS)) {
-		segments_grow(p, total - o->header_len - p->inner_length);
+		segments_grow(p, total - o->header_len - padded);
 		op->chain = segments_aead(p, inner);
 	}
 	if (sa->flags & SA_ESN) {

@@ -180,7 +180,7 @@ static uint32_t outbound_run(struct worker *w, struct packet **run, uint32_t n, 
 		bytes += p->inner_length;
 		esp_encap(p, sa, outer, w->tables->flow_key, &w->op[kept + i]);
 		if (unlikely(p->flags & PACKET_DUMMY))
-			dummy_mark(p, &w->op[kept + i]);
+			dummy_mark(p);
 		w->encap.p[kept + i] = p;
 	}
 	if (unlikely(granted < n))

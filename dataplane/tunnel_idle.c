@@ -114,6 +114,9 @@ void dummy_send(struct gateway *gw, uint32_t tunnel)
 	l3 = rte_pktmbuf_mtod(m, uint8_t *);
 	/* What was in the buffer is nobody's business; of zeros IPv6 header fields are zeros, too. */
 	memset(l3, 0, length);
+	/* Where it is to be padded by another buffer, this one has to say what it holds. */
+	m->data_len = (uint16_t)length;
+	m->pkt_len = length;
 	hand_over(gw, m,
 		  &(struct packet){
 			  .l3 = l3,

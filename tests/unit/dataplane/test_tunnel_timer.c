@@ -267,6 +267,56 @@ static void dummy_leaves(void **state)
 	teardown(&s);
 }
 
+/*
+ * Padded to more than a buffer holds: the rest of it lies in another one, and nothing is written
+ * behind the first.
+ */
+static void dummy_in_segments(void **state)
+{
+	struct fixture_state s = setup();
+	struct worker *w = s.h->worker;
+	static uint8_t flat[4000], copy[4000];
+	struct aead_op op = {
+		.data = flat + 14 + 36, .tag = flat + 14 + 36 + 3004, .len = 3004, .aad_len = 12
+	};
+	const char *why;
+	struct wire wire;
+	struct sa_outer *outer;
+	struct rte_mbuf *m;
+
+	wire_attach(&wire, 0, WIRE_MAX);
+	for (uint32_t i = 0; i < 2; i++) {
+		w->tx[i].dpdk_id = 0;
+		w->tx[i].segments = true;
+	}
+	tunnel_set(s.h, 1, false, 0, 0, 10, 3000);
+	sa_set(s.h, 11, 1);
+	outer = &s.h->gw->tables->sa[11].out.outer[0];
+	outer->inner_mtu = 8900;
+	outer->outer_mtu = 9000;
+	s.h->gw->tables->adjacency[outer->adjacency].mtu = 9000;
+	for (uint32_t ms = 0; ms < 10; ms++)
+		tunnel_timer_poll(s.h->gw, ++s.now);
+	while (worker_inbox(w) != 0)
+		;
+	assert_int_equal(wire.n, 1);
+	m = wire.frame[0];
+	/* 20 IP, 8 ESP, 8 IV, 3000 and its trailer of 4, 16 ICV */
+	assert_int_equal(m->pkt_len, 14 + 3056);
+	assert_int_equal(rte_mbuf_check(m, 1, &why), 0);
+	memcpy(flat, rte_pktmbuf_read(m, 0, m->pkt_len, copy), m->pkt_len);
+	op.iv = load64(flat + 14 + 28);
+	memcpy(op.aad, flat + 14 + 20, 4); /* with an extended number: SPI, high, low half */
+	memcpy(op.aad + 8, flat + 14 + 24, 4);
+	op.key = s.h->gw->tables->sa[11].out.key;
+	assert_int_equal(aead_decrypt(s.h->gw->aead, &op, 1), 0);
+	for (uint32_t i = 0; i < 3000; i++)
+		assert_int_equal(op.data[i], 0);
+	assert_memory_equal(op.data + 3000, ((uint8_t[]){ 1, 2, 2, 59 }), 4);
+	wire_free(&wire);
+	teardown(&s);
+}
+
 static void a_batch_at_a_time(void **state)
 {
 	struct fixture_state s = setup();
@@ -296,6 +346,7 @@ int main(void)
 		cmocka_unit_test(keepalive_is_right),
 		cmocka_unit_test(dummy_lengths),
 		cmocka_unit_test(dummy_leaves),
+		cmocka_unit_test(dummy_in_segments),
 		cmocka_unit_test(a_batch_at_a_time),
 	};
 
