@@ -10,14 +10,9 @@
 
 #include "ip_header.h"
 #include "segments.h"
+#include "upper.h"
 #include "vrf.h"
 #include "worker.h"
-
-#define PROTO_ICMP   1
-#define PROTO_ICMPV6 58
-
-#define PROTO_TCP 6
-#define PROTO_UDP 17
 
 #define ICMPV6_INFORMATIONAL 128
 
@@ -75,7 +70,9 @@ static bool has_ports(const struct packet *p)
 static bool error_allowed(const struct packet *p)
 {
 	const uint8_t *l3 = p->l3;
-	uint32_t offset = p->family == IP_V4 ? (l3[0] & 0xfu) * 4 : IPV6_HEADER_LEN;
+	uint32_t readable = packet_contiguous(p);
+	struct upper u = upper_find(l3, p->family, readable);
+	bool shows_type = !u.later && readable > u.offset;
 	struct ip_addr source = ip_source(l3, p->family);
 
 	if (ip_bad_source(source, p->family) ||
@@ -83,12 +80,13 @@ static bool error_allowed(const struct packet *p)
 	    (p->reason == DROP_local_unhandled && !has_ports(p)))
 		return false;
 	if (p->family == IP_V4) {
-		if ((load_be16(l3 + 6) & 0x1fff) != 0)
+		if (u.later)
 			return false;
-		return l3[9] != PROTO_ICMP ||
-		       (p->length > offset && (l3[offset] == 8 || l3[offset] == 0));
+		return u.proto != PROTO_ICMP ||
+		       (shows_type && (l3[u.offset] == 8 || l3[u.offset] == 0));
 	}
-	return l3[6] != PROTO_ICMPV6 || (p->length > offset && l3[offset] >= ICMPV6_INFORMATIONAL);
+	/* RFC 4443 section 2.4 (e): behind whatever extension headers. */
+	return u.proto != PROTO_ICMPV6 || (shows_type && l3[u.offset] >= ICMPV6_INFORMATIONAL);
 }
 
 /* A bucket of tokens per worker and tenant: errors never become the load, and a tenant that causes

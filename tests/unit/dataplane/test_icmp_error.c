@@ -170,6 +170,41 @@ static void test_silent(void **state)
 	testbed_destroy(bed);
 }
 
+/* An ICMPv6 error stays one behind extension headers, and in pieces: RFC 4443 section 2.4 (e). */
+static void test_behind_extensions(void **state)
+{
+	static const struct {
+		uint8_t extension, proto, type;
+		uint16_t place; /* of a fragment header */
+		bool answered;
+	} cases[] = {
+		{ 60, PROTO_UDP, 0, 0, true },  { 60, 58, 128, 0, true },
+		{ 60, 58, 1, 0, false },        { 60, 58, 127, 0, false },
+		{ 44, 58, 128, 0x0001, true },  { 44, 58, 2, 0x0001, false },
+		{ 44, 58, 128, 0x0008, false }, { 44, PROTO_UDP, 0, 0x0008, true },
+	};
+	struct testbed *bed = testbed_create(0, 16, 64);
+	uint8_t frame[2048], *l3 = frame + 14;
+
+	add_addresses(bed);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint32_t len = make_frame(frame, IP_V6, 9, cases[i].extension);
+
+		memcpy(l3 + 40, ((uint8_t[]){ cases[i].proto, 0, 1, 4, 0, 0, 0, 0 }), 8);
+		if (cases[i].extension == 44)
+			store_be16(l3 + 42, cases[i].place);
+		l3[48] = cases[i].type;
+		testbed_walk(bed, BED_PORT_TENANT, frame, len);
+		if (cases[i].answered)
+			expect(bed, IP_V6, 1, 0);
+		else
+			expect_nothing(bed);
+		assert_int_equal(testbed_drops(bed, 1, DROP_no_route), i + 1);
+	}
+	testbed_conserved(bed, 1, 0);
+	testbed_destroy(bed);
+}
+
 /* What came out of a tunnel and goes nowhere is answered through the tunnel, by the tenant's speaker. */
 static void test_from_a_tunnel(void **state)
 {
@@ -247,7 +282,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_unreachable), cmocka_unit_test(test_port_unreachable),
 		cmocka_unit_test(test_silent),      cmocka_unit_test(test_from_a_tunnel),
-		cmocka_unit_test(test_budget),
+		cmocka_unit_test(test_budget),      cmocka_unit_test(test_behind_extensions),
 	};
 
 	testbed_eal();
