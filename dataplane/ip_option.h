@@ -12,8 +12,8 @@
 
 #include "packet.h"
 
-#define IP_OPTION_HEADERS \
-	(1ull << 0 | 1ull << 43 | 1ull << 60) /* hop-by-hop, routing, destination */
+/* Hop-by-hop, routing, fragment, destination: all that another may stand behind. */
+#define IP_OPTION_HEADERS (1ull << 0 | 1ull << 43 | 1ull << 44 | 1ull << 60)
 
 /* Hardly any packet has some. */
 static inline bool ip_has_options(const uint8_t *l3, enum ip_family family)

@@ -94,11 +94,15 @@ static bool source_routed(const uint8_t *l3, uint32_t len)
 		}
 		return false;
 	}
-	while ((next == 0 || next == 43 || next == 60) && at + 8 <= len) {
+	while ((next == 0 || next == 43 || next == 44 || next == 60) && at + 8 <= len) {
+		bool piece = next == 44;
+
 		if (next == 43 && l3[at + 2] == 0 && l3[at + 3] != 0)
 			return true;
+		if (piece && (load_be16(l3 + at + 2) & 0xfff8) != 0)
+			return false;
 		next = l3[at];
-		at += (l3[at + 1] + 1u) * 8;
+		at += piece ? 8u : (l3[at + 1] + 1u) * 8;
 	}
 	return false;
 }
