@@ -93,6 +93,14 @@ bool segments_linearize(struct packet *p)
 	return packet_pull(p, p->mbuf->pkt_len);
 }
 
+void segments_linearize_behind(struct packet *p)
+{
+	const struct rte_mbuf *m = p->mbuf;
+
+	if (m->data_off + m->pkt_len <= m->buf_len)
+		(void)packet_pull(p, m->pkt_len);
+}
+
 uint32_t segments_first(const struct packet *p)
 {
 	return RTE_MIN((uint32_t)(mbuf_end(p->mbuf) - p->l3), p->length);

@@ -36,6 +36,9 @@ bool segments_gather(struct packet *p);
 /* All of it into the first buffer. False: it does not fit. */
 bool segments_linearize(struct packet *p);
 
+/* The same where it costs none of the headroom, in which other headers are still to stand. */
+void segments_linearize_behind(struct packet *p);
+
 /* The mbufs end where the packet does; those behind it are freed. It may be in one piece then. */
 void segments_trim(struct packet *p);
 
@@ -78,7 +81,7 @@ static inline uint32_t packet_contiguous(const struct packet *p)
 static inline uint32_t packet_gather(struct packet *p)
 {
 	if (unlikely(p->flags & PACKET_SEGMENTS))
-		(void)segments_linearize(p);
+		segments_linearize_behind(p);
 	return packet_contiguous(p);
 }
 

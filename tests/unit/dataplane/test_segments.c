@@ -245,6 +245,36 @@ static void test_no_tailroom(void **state)
 	testbed_destroy(bed);
 }
 
+/* What is read as a whole keeps the room for the headers that will stand before it. */
+static void test_options_keep_headroom(void **state)
+{
+	uint8_t frame[FRAME_MAX], flat[FRAME_MAX];
+	struct rte_mbuf *out[BURST_MAX];
+
+	for (uint32_t len = 2000; len < 2200; len++) {
+		struct testbed *bed = jumbo_bed(0);
+		struct adjacency *a = &bed->tables->adjacency[BED_ADJ_TENANT];
+		uint32_t cut = 1800;
+		struct rte_mbuf *m;
+
+		testbed_frame(frame, IP_V6, (uint16_t)(len - 14), true);
+		frame[14 + 6] = 60; /* destination options */
+		memcpy(frame + 14 + 40, ((uint8_t[]){ 17, 0, 1, 4, 0, 0, 0, 0 }), 8);
+		m = frame_cut(bed, frame, len, &cut, 1);
+		worker_walk(bed->worker, BED_PORT_TENANT, &m, 1);
+		assert_int_equal(testbed_out(bed, BED_PORT_UNDERLAY, out), 1);
+		frame_flat(out[0], flat);
+		routes_swap(bed);
+		a->header_len = 18;
+		m = frame_cut(bed, frame, len, &cut, 1);
+		worker_walk(bed->worker, BED_PORT_TENANT, &m, 1);
+		assert_int_equal(testbed_out(bed, BED_PORT_TENANT, out), 1);
+		assert_int_equal(frame_flat(out[0], flat), len + 4);
+		testbed_conserved(bed, 1, 2);
+		testbed_destroy(bed);
+	}
+}
+
 /* A port that sends single buffers gets one, if it fits. */
 static void test_port_takes_one_buffer(void **state)
 {
@@ -463,6 +493,7 @@ int main(void)
 		cmocka_unit_test(test_there_and_back),
 		cmocka_unit_test(test_every_cut),
 		cmocka_unit_test(test_no_tailroom),
+		cmocka_unit_test(test_options_keep_headroom),
 		cmocka_unit_test(test_port_takes_one_buffer),
 		cmocka_unit_test(test_cannot_be_taken),
 		cmocka_unit_test(test_fragments),
