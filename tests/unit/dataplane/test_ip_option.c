@@ -139,7 +139,7 @@ static void test_out_of_a_tunnel(void **state)
 {
 	for (uint32_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		const struct header_case *c = &cases[i];
-		struct testbed *bed = testbed_create(0, 16, 64);
+		struct testbed *bed;
 		uint32_t fixed = c->family == IP_V4 ? IPV4_HEADER_MIN : IPV6_HEADER_LEN, len, inner;
 		struct rte_mbuf *out[BURST_MAX];
 		uint8_t frame[2048], esp[2048];
@@ -147,6 +147,7 @@ static void test_out_of_a_tunnel(void **state)
 
 		if (!c->refused)
 			continue;
+		bed = testbed_create(0, 16, 64);
 		/* An ordinary packet of the same size is sealed, opened, changed and sealed again. */
 		inner = make_frame(c, frame) - 14;
 		len = testbed_frame(esp, c->family, (uint16_t)inner, true);
