@@ -14,10 +14,13 @@ static void sa_renew(struct gateway *gw, uint32_t id, const struct abi_tunnel *t
 {
 	struct sa_out *sa = &gw->tables->sa[id].out;
 	uint8_t idle = !sa->active;
+	uint32_t before;
 
 	sa_template_build(sa, idle, tunnel);
-	underlay_resolve_template(gw, id, idle);
+	before = underlay_resolve_template(gw, id, idle);
 	__atomic_store_n(&sa->active, idle, __ATOMIC_RELEASE);
+	/* Its grace period begins when no packet takes the former template any more. */
+	underlay_release(gw, before);
 }
 
 static void renewed(void *owner, uint64_t id, uint64_t unused)

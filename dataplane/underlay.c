@@ -58,7 +58,7 @@ static uint16_t underlay_inner_mtu(const struct sa_outer *outer, uint32_t mtu)
 	return (uint16_t)(((mtu - overhead) & ~3u) - 2);
 }
 
-void underlay_resolve_template(struct gateway *gw, uint32_t sa_id, uint8_t n)
+uint32_t underlay_resolve_template(struct gateway *gw, uint32_t sa_id, uint8_t n)
 {
 	struct object_sa *object = &gw->sa[sa_id];
 	const struct object_tunnel *tunnel = &gw->tunnel[object->record.tunnel];
@@ -73,15 +73,23 @@ void underlay_resolve_template(struct gateway *gw, uint32_t sa_id, uint8_t n)
 	__atomic_store_n(&outer->inner_mtu, underlay_inner_mtu(outer, mtu), __ATOMIC_RELAXED);
 	__atomic_store_n(&outer->adjacency, adjacency, __ATOMIC_RELEASE);
 	object->adjacency = adjacency;
-	if (old == adjacency && old != 0)
-		neighbour_put(gw->neighbours, old);
-	else if (old != 0)
-		reclaim_defer(gw->tables->reclaim, adjacency_put, gw->neighbours, old, 0);
+	if (old != adjacency || old == 0)
+		return old;
+	neighbour_put(gw->neighbours, old);
+	return 0;
+}
+
+void underlay_release(struct gateway *gw, uint32_t adjacency)
+{
+	if (adjacency != 0)
+		reclaim_defer(gw->tables->reclaim, adjacency_put, gw->neighbours, adjacency, 0);
 }
 
 void underlay_resolve_sa(struct gateway *gw, uint32_t sa_id)
 {
-	underlay_resolve_template(gw, sa_id, gw->tables->sa[sa_id].out.active);
+	uint8_t active = gw->tables->sa[sa_id].out.active;
+
+	underlay_release(gw, underlay_resolve_template(gw, sa_id, active));
 }
 
 void underlay_release_sa(struct gateway *gw, uint32_t sa_id)
@@ -89,8 +97,7 @@ void underlay_release_sa(struct gateway *gw, uint32_t sa_id)
 	uint32_t old = gw->sa[sa_id].adjacency;
 
 	gw->sa[sa_id].adjacency = 0;
-	if (old != 0)
-		reclaim_defer(gw->tables->reclaim, adjacency_put, gw->neighbours, old, 0);
+	underlay_release(gw, old);
 }
 
 void underlay_changed(struct gateway *gw)

@@ -16,8 +16,13 @@ struct gateway;
 
 /* Fill in adjacency and MTUs of one outbound SA from where it sends now and VRF 0. */
 void underlay_resolve_sa(struct gateway *gw, uint32_t sa_id);
-/* As that, for its template `n`, which is about to become the active one. */
-void underlay_resolve_template(struct gateway *gw, uint32_t sa_id, uint8_t n);
+/*
+ * As that, for its template `n`, which is about to become the active one. Returns the adjacency that
+ * the SA held before, 0: none; the caller gives it to underlay_release() once the template is active.
+ */
+uint32_t underlay_resolve_template(struct gateway *gw, uint32_t sa_id, uint8_t n);
+/* Gives a reference back after a grace period; 0 is allowed. */
+void underlay_release(struct gateway *gw, uint32_t adjacency);
 /* The SA goes: gives back what underlay_resolve_sa() holds for it (after a grace period). */
 void underlay_release_sa(struct gateway *gw, uint32_t sa_id);
 /* Something in VRF 0 changed: have all outbound SAs resolved again soon (once per main loop). */
