@@ -15,7 +15,7 @@
 
 #include "address.h"
 #include "aead.h"
-#include "apply.h"
+#include "apply_calls.h"
 #include "gateway_fixture.h"
 #include "neighbour.h"
 #include "reclaim.h"
@@ -39,35 +39,11 @@ static void end(struct fixture *f, struct apply *a)
 	fixture_destroy(f);
 }
 
-static int try(struct apply *a, uint16_t type, const void *record)
-{
-	char text[ABI_TEXT_LEN] = "";
-	int error = apply_record(a, type, record, text, sizeof(text));
-
-	/* Every refusal comes with a sentence. */
-	if (error != 0)
-		assert_int_not_equal(text[0], '\0');
-	return error;
-}
-
-#define SET(a, what, record)                                                \
-	do {                                                                \
-		typeof(record) set_record = (record);                       \
-		assert_int_equal(try(a, ABI_##what##_SET, &set_record), 0); \
-	} while (0)
-
 #define REFUSE(a, what, record, error)                                    \
 	do {                                                              \
 		typeof(record) set_record = (record);                     \
 		assert_int_equal(try(a, ABI_##what, &set_record), error); \
 	} while (0)
-
-static int remove_id(struct apply *a, uint16_t type, uint32_t id)
-{
-	struct abi_id record = { .id = id };
-
-	return try(a, type, &record);
-}
 
 static uint32_t lookup(struct gateway *gw, uint32_t tenant, const char *text)
 {

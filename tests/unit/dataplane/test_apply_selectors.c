@@ -8,36 +8,13 @@
 
 #include <cmocka.h>
 
-#include "apply.h"
+#include "apply_calls.h"
 #include "gateway_fixture.h"
 #include "reclaim.h"
 #include "selector.h"
 
 #define IN  11 /* ids of tunnel 1's SAs */
 #define OUT 12
-
-static int try(struct apply *a, uint16_t type, const void *record)
-{
-	char text[ABI_TEXT_LEN] = "";
-	int error = apply_record(a, type, record, text, sizeof(text));
-
-	if (error != 0)
-		assert_int_not_equal(text[0], '\0');
-	return error;
-}
-
-#define SET(a, what, record)                                                \
-	do {                                                                \
-		typeof(record) set_record = (record);                       \
-		assert_int_equal(try(a, ABI_##what##_SET, &set_record), 0); \
-	} while (0)
-
-static int remove_id(struct apply *a, uint16_t type, uint32_t id)
-{
-	struct abi_id record = { .id = id };
-
-	return try(a, type, &record);
-}
 
 /* `n` of them, TCP to ports from `port` on. */
 static struct abi_selectors make_selectors(uint32_t tunnel, uint32_t n, uint16_t port)
