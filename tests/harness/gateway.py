@@ -180,6 +180,9 @@ class Gateway:
     def received(self, name):
         return self.counters.sum("port", self.ports[name].index)["rx_packets"]
 
+    def transmitted(self, name):
+        return self.counters.sum("port", self.ports[name].index)["tx_packets"]
+
     def drain(self):
         """Until every frame was taken from the ports and the workers have polled again since:
         a poll carries its burst to the end. Then until nothing is in flight on the main lcore."""
