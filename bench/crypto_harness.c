@@ -5,14 +5,17 @@
 #include <time.h>
 #include <x86intrin.h>
 
+#include "crypto_direct.h"
 #include "crypto_harness.h"
 
 #define HEADROOM 128 /* as of an mbuf, so that data start where packets' do */
 #define SAMPLES  32
+#define LONGEST  1520 /* ESP payload of an IMIX packet */
 
 struct crypto_harness {
 	struct crypto_shape shape;
-	struct aead_engine *engine;
+	struct aead_engine *engine;   /* either this */
+	struct crypto_direct *direct; /* or that */
 	struct aead_key **keys;
 	uint8_t *memory;
 	size_t stride; /* bytes from one buffer to the next */
@@ -29,41 +32,69 @@ static uint64_t random_next(uint64_t *state)
 	return *state;
 }
 
-static int key_create(struct aead_engine *engine, uint32_t index, uint32_t key_len,
-		      struct aead_key **out)
+static void key_bytes(uint32_t index, uint8_t key[AEAD_KEY_MAX], uint8_t salt[AEAD_SALT_LEN])
 {
-	uint8_t key[AEAD_KEY_MAX] = { 0 }, salt[AEAD_SALT_LEN] = { 0 };
-
+	memset(key, 0, AEAD_KEY_MAX);
 	memcpy(key, &index, sizeof(index));
-	memcpy(salt, &index, sizeof(salt));
-	return aead_key_create(engine, key, key_len, salt, out);
+	memcpy(salt, &index, AEAD_SALT_LEN);
 }
 
 static int keys_create(struct crypto_harness *h)
 {
 	for (uint32_t i = 0; i < h->shape.keys; i++) {
-		int ret = key_create(h->engine, i, h->shape.key_len, &h->keys[i]);
+		uint8_t key[AEAD_KEY_MAX], salt[AEAD_SALT_LEN];
+		int ret = 0;
 
+		key_bytes(i, key, salt);
+		if (h->shape.direct)
+			h->keys[i] = crypto_direct_key(h->direct, i, key, salt);
+		else
+			ret = aead_key_create(h->engine, key, h->shape.key_len, salt, &h->keys[i]);
 		if (ret < 0)
 			return ret;
 	}
 	return 0;
 }
 
+/* Inner packet, padding to four bytes, its length, next header. */
+static uint32_t imix_draw(uint64_t *random)
+{
+	uint32_t n = (uint32_t)(random_next(random) % 48);
+
+	return n < 28 ? 68 : n < 44 ? 572 : LONGEST;
+}
+
 static void ops_fill(struct crypto_harness *h)
 {
 	for (uint32_t i = 0; i < CRYPTO_HARNESS_BUFFERS; i++) {
 		uint8_t *data = h->memory + i * h->stride + HEADROOM;
+		uint32_t len = h->shape.len;
 
-		memset(data, (int)i, h->shape.len);
+		if (len == CRYPTO_HARNESS_IMIX)
+			len = imix_draw(&h->random);
+		memset(data, (int)i, len);
 		h->ops[i] = (struct aead_op){
 			.key = h->keys[random_next(&h->random) % h->shape.keys],
 			.data = data,
-			.tag = data + h->shape.len,
-			.len = h->shape.len,
+			.tag = data + len,
+			.len = len,
 			.aad_len = 8,
 		};
 	}
+}
+
+static uint32_t encrypt(struct crypto_harness *h, struct aead_op *ops, uint32_t n)
+{
+	if (h->shape.direct)
+		return crypto_direct_encrypt(h->direct, ops, n);
+	return aead_encrypt(h->engine, ops, n);
+}
+
+static uint32_t decrypt(struct crypto_harness *h, struct aead_op *ops, uint32_t n)
+{
+	if (h->shape.direct)
+		return crypto_direct_decrypt(h->direct, ops, n);
+	return aead_decrypt(h->engine, ops, n);
 }
 
 static uint32_t key_index(const struct crypto_harness *h, const struct aead_key *key)
@@ -78,6 +109,7 @@ static uint32_t key_index(const struct crypto_harness *h, const struct aead_key 
 /* Encrypts op here, decrypts it there, and compares. Leaves the plaintext in the buffer. */
 static int sample_check(struct crypto_harness *h, struct aead_engine *reference, struct aead_op *op)
 {
+	uint8_t bytes[AEAD_KEY_MAX], salt[AEAD_SALT_LEN];
 	struct aead_key *key;
 	uint8_t *plaintext;
 	int ret;
@@ -86,12 +118,13 @@ static int sample_check(struct crypto_harness *h, struct aead_engine *reference,
 	if (plaintext == NULL)
 		return -ENOMEM;
 	memcpy(plaintext, op->data, op->len);
-	ret = key_create(reference, key_index(h, op->key), h->shape.key_len, &key);
+	key_bytes(key_index(h, op->key), bytes, salt);
+	ret = aead_key_create(reference, bytes, h->shape.key_len, salt, &key);
 	if (ret < 0)
 		goto free_plaintext;
 
 	ret = -EBADMSG;
-	if (aead_encrypt(h->engine, op, 1) == 0 && memcmp(plaintext, op->data, op->len) != 0) {
+	if (encrypt(h, op, 1) == 0 && memcmp(plaintext, op->data, op->len) != 0) {
 		struct aead_op there = *op;
 
 		there.key = key;
@@ -123,6 +156,7 @@ static int samples_check(struct crypto_harness *h)
 int crypto_harness_create(const struct crypto_shape *shape, struct crypto_harness **out)
 {
 	struct crypto_harness *h = calloc(1, sizeof(*h));
+	uint32_t room = shape->len == CRYPTO_HARNESS_IMIX ? LONGEST : shape->len;
 	int ret = -ENOMEM;
 
 	if (h == NULL)
@@ -130,12 +164,15 @@ int crypto_harness_create(const struct crypto_shape *shape, struct crypto_harnes
 	h->shape = *shape;
 	h->random = 88172645463325252u;
 	/* An odd number of cache lines, as DPDK pads its mbufs, to use all sets of the cache. */
-	h->stride = ((HEADROOM + shape->len + AEAD_TAG_LEN) / 64 | 1) * 64 + 128;
+	h->stride = ((HEADROOM + room + AEAD_TAG_LEN) / 64 | 1) * 64 + 128;
 	h->memory = aligned_alloc(64, h->stride * CRYPTO_HARNESS_BUFFERS);
 	h->keys = calloc(shape->keys, sizeof(struct aead_key *));
 	if (h->memory == NULL || h->keys == NULL)
 		goto destroy;
-	ret = aead_engine_create(shape->kind, shape->isa, shape->keys, &h->engine);
+	if (shape->direct)
+		ret = crypto_direct_create(shape->key_len, shape->keys, &h->direct);
+	else
+		ret = aead_engine_create(shape->kind, shape->isa, shape->keys, &h->engine);
 	if (ret < 0)
 		goto destroy;
 	ret = keys_create(h);
@@ -158,6 +195,7 @@ void crypto_harness_destroy(struct crypto_harness *h)
 	if (h == NULL)
 		return;
 	aead_engine_destroy(h->engine);
+	crypto_direct_destroy(h->direct);
 	free(h->keys);
 	free(h->memory);
 	free(h);
@@ -165,7 +203,7 @@ void crypto_harness_destroy(struct crypto_harness *h)
 
 const char *crypto_harness_engine(const struct crypto_harness *h)
 {
-	return aead_engine_name(h->engine);
+	return h->shape.direct ? crypto_direct_name(h->direct) : aead_engine_name(h->engine);
 }
 
 static double seconds_now(void)
@@ -198,7 +236,7 @@ struct crypto_pass crypto_harness_encrypt(struct crypto_harness *h)
 		h->ops[i].iv = h->sequence++;
 	pass = pass_begin();
 	for (uint32_t i = 0; i < CRYPTO_HARNESS_BUFFERS; i += AEAD_BATCH_MAX)
-		pass.failed += aead_encrypt(h->engine, &h->ops[i], AEAD_BATCH_MAX);
+		pass.failed += encrypt(h, &h->ops[i], AEAD_BATCH_MAX);
 	pass_end(&pass);
 	return pass;
 }
@@ -208,7 +246,7 @@ struct crypto_pass crypto_harness_decrypt(struct crypto_harness *h)
 	struct crypto_pass pass = pass_begin();
 
 	for (uint32_t i = 0; i < CRYPTO_HARNESS_BUFFERS; i += AEAD_BATCH_MAX)
-		pass.failed += aead_decrypt(h->engine, &h->ops[i], AEAD_BATCH_MAX);
+		pass.failed += decrypt(h, &h->ops[i], AEAD_BATCH_MAX);
 	pass_end(&pass);
 	return pass;
 }
