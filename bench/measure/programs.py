@@ -209,8 +209,11 @@ class Telemetry:
             time.sleep(0.05)
 
     def ask(self, command):
-        self.socket.sendall(command.encode())
-        return next(iter(json.loads(self.socket.recv(1 << 20)).values()))
+        try:
+            self.socket.sendall(command.encode())
+            return next(iter(json.loads(self.socket.recv(1 << 20)).values()))
+        except (OSError, ValueError) as error:
+            raise ProgramError(f"no answer to {command} ({error})") from None
 
     def close(self):
         if self.socket:
@@ -244,8 +247,9 @@ class DpdkProgram(Program):
                 raise ProgramError(f"{error}; its last words:\n" + log.read()[-2000:]) from None
 
     def packets(self):
-        return sum(self.telemetry.ask(f"/ethdev/stats,{port}")["opackets"]
-                   for port in self.outputs)
+        """A port that is not started yet has no numbers."""
+        answers = [self.telemetry.ask(f"/ethdev/stats,{port}") for port in self.outputs]
+        return sum(answer["opackets"] for answer in answers if answer)
 
     def end(self):
         self.telemetry.close()
@@ -322,18 +326,24 @@ class Secgw(DpdkProgram):
         return self
 
 
+def secgw_tunnel(direction, sa, bits, inner):
+    side = "dst" if direction == "out" else "src"
+    ends = (traffic.LOCAL, traffic.REMOTE) if direction == "out" else (traffic.REMOTE, traffic.LOCAL)
+    key = (sa.key + sa.salt).hex(":")
+    yield (f"sp ipv4 {direction} esp protect {sa.spi} pri 1 {side} {inner}/32 "
+           "sport 0:65535 dport 0:65535")
+    yield (f"sa {direction} {sa.spi} aead_algo aes-{bits}-gcm aead_key {key} "
+           f"mode ipv4-tunnel src {ends[0]} dst {ends[1]}")
+
+
 def secgw_configuration(shape):
-    """One policy, SA and route a tunnel, as kaido has them."""
-    outward = shape.direction == "out"
+    """One policy and SA a tunnel, as kaido has them. It wants one of the other direction, too."""
+    bits = shape.key_bits
     for i in range(1, shape.sas + 1):
-        sa = traffic.sa_of(i, shape.key_bits)
-        side = "dst" if outward else "src"
-        inner = traffic.address(traffic.target(i))
-        key = (sa.key + sa.salt).hex(":")
-        yield (f"sp ipv4 {shape.direction} esp protect {sa.spi} pri 1 {side} {inner}/32 "
-               "sport 0:65535 dport 0:65535")
-        yield (f"sa {shape.direction} {sa.spi} aead_algo aes-{shape.key_bits}-gcm aead_key {key} "
-               f"mode ipv4-tunnel src {traffic.LOCAL} dst {traffic.REMOTE}")
-    outer = traffic.REMOTE if outward else traffic.address(traffic.STATION)
+        yield from secgw_tunnel(shape.direction, traffic.sa_of(i, bits), bits,
+                                traffic.address(traffic.target(i)))
+    other = "in" if shape.direction == "out" else "out"
+    yield from secgw_tunnel(other, traffic.sa_of(0, bits), bits, "192.0.2.255")
+    outer = traffic.REMOTE if shape.direction == "out" else traffic.address(traffic.STATION)
     yield f"rt ipv4 dst {outer}/32 port 1"
     yield "neigh port 1 02:00:00:00:00:02"
