@@ -120,7 +120,8 @@ class Program:
 class Kaido(Program):
     name = "kaido"
 
-    def __init__(self, cpu, shape, captures, options=()):
+    def __init__(self, cpu, shape, inputs, outputs, options=()):
+        """Devices to receive from and to send to: as many as the shape has ports."""
         super().__init__(cpu)
         self.shape = shape
         room, mtu = room_of(shape)
@@ -128,23 +129,23 @@ class Kaido(Program):
         self.gateway = Gateway("--mbufs", str(buffers), "--mbuf-size", str(room), "--mtu", str(mtu),
                                "--memory", str(memory), "--main-cpu", "0", "--workers", str(cpu),
                                *options)
-        inward = shape.direction == "in"
-        for number, path in enumerate(captures):
-            self.gateway.port("wan" if inward else f"lan{number}",
-                              f"net_pcap{number},rx_pcap={path},infinite_rx=1")
-        if inward:
-            for number in range(traffic.ports_of(shape)):
-                self.gateway.port(f"lan{number}", f"net_null{number},no-rx=1")
-        else:
-            self.gateway.port("wan", "net_null0,no-rx=1")
-        self.outputs = [name for name, device in self.gateway.devices.items()
-                        if device.startswith("net_null")]
+        lans = [f"lan{number}" for number in range(traffic.ports_of(shape))]
+        receiving, self.outputs = (["wan"], lans) if shape.direction == "in" else (lans, ["wan"])
+        for name, device in zip(receiving + self.outputs, inputs + outputs):
+            self.gateway.port(name, device)
 
-    def start(self):
-        self.gateway.start()
+    def configure(self):
+        try:
+            self.gateway.start()
+        except GatewayError as error:
+            with open(self.gateway.log, encoding="utf-8", errors="replace") as log:
+                raise ProgramError(f"{error}; its last words:\n" + log.read()[-2000:]) from None
         self.pid = self.gateway.process.pid
         # In one: packets are held back until the first transaction is over.
         self.gateway.client.transaction(traffic.configuration(self.shape._replace(size=0)))
+
+    def start(self):
+        self.configure()
         self.wait_for_packets()
         return self
 
@@ -261,11 +262,20 @@ class DpdkProgram(Program):
         self.folder.cleanup()
 
 
+def pcap_inputs(captures):
+    return [f"net_pcap{number},rx_pcap={path},infinite_rx=1"
+            for number, path in enumerate(captures)]
+
+
+def null_outputs(count):
+    """They would make frames up if they might."""
+    return [f"net_null{number},no-rx=1" for number in range(count)]
+
+
 def devices(captures):
     """Ports 0, 2, .. receive, and 1, 3, .. send."""
-    for number, path in enumerate(captures):
-        yield f"net_pcap{number},rx_pcap={path},infinite_rx=1"
-        yield f"net_null{number},no-rx=1"
+    pairs = zip(pcap_inputs(captures), null_outputs(len(captures)))
+    return [device for pair in pairs for device in pair]
 
 
 def memory_of(shape):

@@ -7,7 +7,8 @@ from contextlib import ExitStack
 
 from harness.gateway import Gateway
 from . import aead, traffic
-from .programs import Kaido, ProgramError, Secgw, Testpmd, memory_of, room_of
+from .programs import (Kaido, ProgramError, Secgw, Testpmd, memory_of, null_outputs, pcap_inputs,
+                       room_of)
 
 SAMPLE = 64  # packets that another implementation looks at
 AEAD_SAMPLES = 3  # a turn
@@ -62,9 +63,14 @@ def three(values):
     return [min(values), statistics.median(values), max(values)]
 
 
+def kaido_on_pcap(cpu, shape, captures, options):
+    outputs = traffic.ports_of(shape) if shape.direction == "in" else 1
+    return Kaido(cpu, shape, pcap_inputs(captures), null_outputs(outputs), options)
+
+
 def stages(cpu, shape, captures, options, seconds):
     """Cycles a packet by stage. Counting them costs some, so it is done in a run of its own."""
-    with Kaido(cpu, shape, captures, [*options, "--stage-cycles"]) as kaido:
+    with kaido_on_pcap(cpu, shape, captures, [*options, "--stage-cycles"]) as kaido:
         kaido.start()
         kaido.resume()
         before = kaido.worker()
@@ -83,7 +89,7 @@ def measure(arguments, shape, folder):
         check(shape, arguments.options)
     turns = {}
     with ExitStack() as stack:
-        programs = [Kaido(arguments.cpu, shape, captures, arguments.options),
+        programs = [kaido_on_pcap(arguments.cpu, shape, captures, arguments.options),
                     Testpmd(arguments.cpu, shape, captures)]
         if arguments.peer and Secgw.takes(shape):
             programs.append(Secgw(arguments.cpu, shape, captures, arguments.peer,
