@@ -14,8 +14,8 @@ import time
 from contextlib import ExitStack
 
 from . import aead, traffic
-from .programs import (BUFFERS, DpdkProgram, Kaido, ProgramError, memory_of, null_outputs,
-                       pcap_inputs, room_of)
+from .programs import (BUFFERS, PATIENCE, DpdkProgram, Kaido, ProgramError, memory_of,
+                       null_outputs, pcap_inputs, room_of)
 from .walk import AEAD_SAMPLES, check, record
 
 SETTLE = 0.1
@@ -71,13 +71,15 @@ class Pair:
         self.taker.resume()
         time.sleep(SETTLE)
         before, begin = self.taker.count(), time.monotonic()
-        time.sleep(seconds)
-        after, end = self.taker.count(), time.monotonic()
+        packets = 0
+        while packets == 0:
+            if time.monotonic() > begin + PATIENCE:
+                raise ProgramError(f"{self.taker.name}: nothing comes by memif")
+            time.sleep(seconds)
+            after, end = self.taker.count(), time.monotonic()
+            packets, cycles = (b - a for a, b in zip(before, after))
         self.taker.pause()
         self.generator.pause()
-        packets, cycles = (b - a for a, b in zip(before, after))
-        if packets <= 0:
-            raise ProgramError(f"{self.taker.name}: nothing comes by memif")
         return cycles / packets, packets / (end - begin)
 
 
@@ -95,13 +97,13 @@ class MemifTestpmd(DpdkProgram):
 
     name = "testpmd"
 
-    def __init__(self, cpu, shape, folder):
+    def __init__(self, cpu, main_cpu, shape, folder):
         super().__init__(cpu)
         ends = [memif(number, "server", folder) for number in (0, 1)]
         self.total = (0, 0)
         self.outputs = [1]
-        self.command = ["stdbuf", "-oL", "dpdk-testpmd", "-l", f"0,{cpu}", "--no-huge", "--no-pci",
-                        "-m", "512"]
+        self.command = ["stdbuf", "-oL", "dpdk-testpmd", "--lcores", f"0@{main_cpu},1@{cpu}",
+                        "--no-huge", "--no-pci", "-m", "512"]
         for device in ends:
             self.command += ["--vdev", device]
         self.command += ["--", "-i", "--forward-mode=io", "--burst=64", "--nb-cores=1",
@@ -124,7 +126,7 @@ class MemifTestpmd(DpdkProgram):
         """What the last start .. stop took, added up; and on it goes."""
         told = len(CYCLES.findall(self.words()))
         self.say("stop")
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE
         while len(CYCLES.findall(self.words())) == told:
             if time.monotonic() > deadline or self.process.poll() is not None:
                 raise ProgramError(f"{self.name} tells no cycles:\n{self.words()[-1000:]}")
@@ -139,26 +141,18 @@ class MemifTestpmd(DpdkProgram):
             return log.read()
 
 
-def generator_cpu(cpu):
-    others = sorted(os.sched_getaffinity(0) - {cpu})
-    if not others:
-        raise ProgramError("the suite memif needs a second core")
-    return others[0]
-
-
 def measure(arguments, shape, folder):
     """The records of one shape that takes() says yes to."""
     captures = traffic.write_captures(shape, folder)
     if arguments.check:
         check(shape, arguments.options)
     turns = {"kaido": [], "testpmd": [], "aead": []}
-    other = generator_cpu(arguments.cpu)
     with ExitStack() as stack:
         pairs = []
         for make in (ours, floor):
             place = stack.enter_context(tempfile.TemporaryDirectory(prefix="kaido-bench-"))
             taker = stack.enter_context(make(arguments, shape, place)).start()
-            generator = stack.enter_context(Generator(other, shape, captures, place)).start()
+            generator = stack.enter_context(Generator(arguments.main_cpu, shape, captures, place)).start()
             taker.pause()
             pairs.append(Pair(taker, generator))
         kaido = pairs[0].taker
@@ -178,9 +172,9 @@ def measure(arguments, shape, folder):
 
 def ours(arguments, shape, folder):
     ends = [memif(number, "server", folder) for number in (0, 1)]
-    return MemifKaido(arguments.cpu, shape, ends[:1], ends[1:],
+    return MemifKaido(arguments.cpu, arguments.main_cpu, shape, ends[:1], ends[1:],
                       [*arguments.options, "--idle-sleep", "0", "--mtu", str(MTU)])
 
 
 def floor(arguments, shape, folder):
-    return MemifTestpmd(arguments.cpu, shape, folder)
+    return MemifTestpmd(arguments.cpu, arguments.main_cpu, shape, folder)

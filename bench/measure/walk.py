@@ -14,6 +14,11 @@ SAMPLE = 64  # packets that another implementation looks at
 AEAD_SAMPLES = 3  # a turn
 
 
+def takes(_):
+    """These devices take any shape."""
+    return True
+
+
 def check(shape, options):
     """What is about to be measured is right: another implementation opens what kaido sealed, or
     sealed what kaido opens."""
@@ -63,19 +68,20 @@ def three(values):
     return [min(values), statistics.median(values), max(values)]
 
 
-def kaido_on_pcap(cpu, shape, captures, options):
+def kaido_on_pcap(arguments, shape, captures, *options):
     outputs = traffic.ports_of(shape) if shape.direction == "in" else 1
-    return Kaido(cpu, shape, pcap_inputs(captures), null_outputs(outputs), options)
+    return Kaido(arguments.cpu, arguments.main_cpu, shape, pcap_inputs(captures),
+                 null_outputs(outputs), [*arguments.options, *options])
 
 
-def stages(cpu, shape, captures, options, seconds):
+def stages(arguments, shape, captures):
     """Cycles a packet by stage. Counting them costs some, so it is done in a run of its own."""
-    with kaido_on_pcap(cpu, shape, captures, [*options, "--stage-cycles"]) as kaido:
+    with kaido_on_pcap(arguments, shape, captures, "--stage-cycles") as kaido:
         kaido.start()
         kaido.resume()
         before = kaido.worker()
         kaido.pause()
-        kaido.run(seconds)
+        kaido.run(arguments.seconds)
         after = kaido.worker()
     packets = after[0] - before[0]
     return {name: (cycles - before[2][name]) / packets for name, cycles in after[2].items()
@@ -89,8 +95,8 @@ def measure(arguments, shape, folder):
         check(shape, arguments.options)
     turns = {}
     with ExitStack() as stack:
-        programs = [kaido_on_pcap(arguments.cpu, shape, captures, arguments.options),
-                    Testpmd(arguments.cpu, shape, captures)]
+        programs = [kaido_on_pcap(arguments, shape, captures),
+                    Testpmd(arguments.cpu, arguments.main_cpu, shape, captures)]
         if arguments.peer and Secgw.takes(shape):
             programs.append(Secgw(arguments.cpu, shape, captures, arguments.peer,
                                   arguments.peer_library))
@@ -111,8 +117,7 @@ def measure(arguments, shape, folder):
     ours["rest"] = statistics.median(
         k - t - a for k, t, a in zip(turns["kaido"], turns["testpmd"], turns["aead"]))
     if arguments.stages:
-        ours["stages"] = stages(arguments.cpu, shape, captures, arguments.options,
-                                arguments.seconds)
+        ours["stages"] = stages(arguments, shape, captures)
     if "secgw" not in turns:
         return [ours]
     ours["ratio"] = statistics.median(
