@@ -5,6 +5,7 @@ import statistics
 
 COLUMNS = ("what", "size", "bits", "SAs", "tenants", "min", "median", "max", "Mpps", "Gbit/s",
            "AEAD", "I/O", "rest", "peer", "ratio")
+IDENTITY = ("suite", "name", "direction", "size", "key_bits", "sas", "tenants", "workers")
 REST_MOST = {1: 45, 10000: 70}  # cycles of the walk, by SAs
 
 
@@ -25,6 +26,24 @@ def peer_of(records, record):
     if record["suite"] != "walk" or "ratio" not in record:
         return None
     return find(records, suite="peer", **{name: record[name] for name in same})
+
+
+def identity(record):
+    return tuple(str(record.get(name)) for name in IDENTITY)
+
+
+def merged(old, new):
+    """All that is new, and what it does not replace, sorted."""
+    found = {identity(record): record for record in old}
+    found.update((identity(record), record) for record in new)
+    return sorted(found.values(), key=order)
+
+
+def order(record):
+    size = record["size"]
+    return (record["suite"], record["name"], record["key_bits"], record["sas"],
+            record.get("tenants", 0), record["direction"] == "in", isinstance(size, str), str(size)
+            if isinstance(size, str) else f"{size:09}")
 
 
 def row(records, record):
