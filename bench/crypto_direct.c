@@ -9,6 +9,8 @@
 
 #include <intel-ipsec-mb.h>
 
+#include "huge_alloc.h"
+
 struct direct_key {
 	_Alignas(64) struct gcm_key_data schedule;
 	uint32_t salt;
@@ -53,7 +55,7 @@ int crypto_direct_create(uint32_t key_len, uint32_t keys, struct crypto_direct *
 	if (d == NULL)
 		return -ENOMEM;
 	d->manager = alloc_mb_mgr(0);
-	d->keys = aligned_alloc(64, keys * sizeof(*d->keys));
+	d->keys = huge_alloc(keys * sizeof(*d->keys));
 	if (d->manager == NULL || d->keys == NULL)
 		goto destroy;
 	init_mb_mgr_auto(d->manager, NULL);

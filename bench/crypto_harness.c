@@ -7,6 +7,7 @@
 
 #include "crypto_direct.h"
 #include "crypto_harness.h"
+#include "huge_alloc.h"
 
 #define HEADROOM 128 /* as of an mbuf, so that data start where packets' do */
 #define SAMPLES  32
@@ -165,7 +166,7 @@ int crypto_harness_create(const struct crypto_shape *shape, struct crypto_harnes
 	h->random = 88172645463325252u;
 	/* An odd number of cache lines, as DPDK pads its mbufs, to use all sets of the cache. */
 	h->stride = ((HEADROOM + room + AEAD_TAG_LEN) / 64 | 1) * 64 + 128;
-	h->memory = aligned_alloc(64, h->stride * CRYPTO_HARNESS_BUFFERS);
+	h->memory = huge_alloc(h->stride * CRYPTO_HARNESS_BUFFERS);
 	h->keys = calloc(shape->keys, sizeof(struct aead_key *));
 	if (h->memory == NULL || h->keys == NULL)
 		goto destroy;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the figures were measured on."""
 
+import contextlib
 import os
 import platform
 import subprocess
@@ -8,6 +9,7 @@ import subprocess
 from harness.gateway import ROOT
 from . import aead
 
+PAGES = "/proc/sys/vm/nr_hugepages"
 FEATURES = ("aes", "pclmulqdq", "avx2", "avx512f", "avx512bw", "avx512vl", "vaes", "vpclmulqdq")
 
 
@@ -28,9 +30,40 @@ def output(*command):
         return ""
 
 
-def hugepages():
-    with open("/proc/sys/vm/nr_hugepages", encoding="ascii") as file:
-        return int(file.read())
+def field(path, name):
+    """A number of a file of lines like 'Name: number'."""
+    with open(path, encoding="ascii") as file:
+        for line in file:
+            if line.startswith(name + ":"):
+                return int(line.split()[1])
+    return 0
+
+
+@contextlib.contextmanager
+def hugepages(megabytes):
+    """Sees to it that so many are free, and gives back what it reserved."""
+    before = field("/proc/meminfo", "HugePages_Total")
+    size = field("/proc/meminfo", "Hugepagesize") // 1024
+    lacking = -(-megabytes // size) - field("/proc/meminfo", "HugePages_Free")
+    if lacking > 0:
+        pages_set(before + lacking)
+    try:
+        if field("/proc/meminfo", "HugePages_Free") * size < megabytes:
+            raise RuntimeError(f"{megabytes} MB of hugepages can't be had; free some memory, or do "
+                               "without: --no-huge")
+        yield
+    finally:
+        if lacking > 0:
+            pages_set(before)
+
+
+def pages_set(count):
+    try:
+        with open(PAGES, "w", encoding="ascii") as file:
+            file.write(str(count))
+    except OSError as error:
+        raise RuntimeError(f"no hugepages can be reserved ({error}); be root, or do without: "
+                           "--no-huge") from None
 
 
 def describe(cpu):
@@ -49,7 +82,7 @@ def describe(cpu):
         "caches": [f"L{cache['level']} {cache['type']} {cache['size'] // 1024} KiB"
                    for cache in report["context"]["caches"]],
         "tsc_hz": int(report["context"]["tsc_hz"]), "core_hz": int(report["context"]["core_hz"]),
-        "kernel": platform.release(), "hugepages": hugepages(),
+        "kernel": platform.release(), "hugepages": field("/proc/meminfo", "HugePages_Total"),
         "commit": output("git", "describe", "--always", "--dirty"),
         "compiler": output("cc", "--version").partition("\n")[0],
         "dpdk": output("pkg-config", "--modversion", "libdpdk"),

@@ -14,8 +14,8 @@ import time
 from contextlib import ExitStack
 
 from . import aead, traffic
-from .programs import (BUFFERS, PATIENCE, DpdkProgram, Kaido, ProgramError, memory_of,
-                       null_outputs, pcap_inputs, room_of)
+from .programs import (BUFFERS, PATIENCE, DpdkProgram, Kaido, ProgramError, eal_memory,
+                       memory_of, null_outputs, pcap_inputs, room_of)
 from .walk import AEAD_SAMPLES, check, record
 
 SETTLE = 0.1
@@ -42,12 +42,12 @@ class Generator(DpdkProgram):
 
     name = "generator"
 
-    def __init__(self, cpu, shape, captures, folder):
-        super().__init__(cpu)
+    def __init__(self, place, shape, captures, folder):
+        super().__init__(place.main_cpu)
         buffers, memory = memory_of(shape)
         ends = [memif(number, "client", folder) for number in (0, 1)]
-        self.command = ["dpdk-testpmd", "--lcores", f"0@{cpu},1@{cpu}", "--no-huge", "--no-pci",
-                        "-m", str(memory)]
+        self.command = ["dpdk-testpmd", "--lcores", f"0@{self.cpu},1@{self.cpu}",
+                        *eal_memory(place, memory)]
         for device in (*pcap_inputs(captures), *ends, *null_outputs(1)):
             self.command += ["--vdev", device]
         self.command += ["--", "--forward-mode=io", "--burst=64", "--nb-cores=1", "--no-flush-rx",
@@ -97,13 +97,14 @@ class MemifTestpmd(DpdkProgram):
 
     name = "testpmd"
 
-    def __init__(self, cpu, main_cpu, shape, folder):
-        super().__init__(cpu)
+    def __init__(self, place, shape, folder):
+        super().__init__(place.cpu)
         ends = [memif(number, "server", folder) for number in (0, 1)]
         self.total = (0, 0)
         self.outputs = [1]
-        self.command = ["stdbuf", "-oL", "dpdk-testpmd", "--lcores", f"0@{main_cpu},1@{cpu}",
-                        "--no-huge", "--no-pci", "-m", "512"]
+        self.command = ["stdbuf", "-oL", "dpdk-testpmd", "--lcores",
+                        f"0@{place.main_cpu},1@{place.cpu}",
+                        *eal_memory(place, memory_of(shape)[1])]
         for device in ends:
             self.command += ["--vdev", device]
         self.command += ["--", "-i", "--forward-mode=io", "--burst=64", "--nb-cores=1",
@@ -152,14 +153,14 @@ def measure(arguments, shape, folder):
         for make in (ours, floor):
             place = stack.enter_context(tempfile.TemporaryDirectory(prefix="kaido-bench-"))
             taker = stack.enter_context(make(arguments, shape, place)).start()
-            generator = stack.enter_context(Generator(arguments.main_cpu, shape, captures, place)).start()
+            generator = stack.enter_context(Generator(arguments.place, shape, captures, place)).start()
             taker.pause()
             pairs.append(Pair(taker, generator))
         kaido = pairs[0].taker
         for _ in range(arguments.repeats):
             for pair in pairs:
                 turns[pair.taker.name].append(pair.turn(arguments.seconds))
-            turns["aead"].append(aead.alone(arguments.cpu, shape, AEAD_SAMPLES))
+            turns["aead"].append(aead.alone(arguments.place.cpu, shape, AEAD_SAMPLES))
         lost, hz = sum(kaido.drops().values()), kaido.tsc_hz
     cycles = [cycles for cycles, _ in turns["kaido"]]
     one = record(shape, "memif", "memif", cycles, hz, aead=statistics.median(turns["aead"]),
@@ -172,9 +173,9 @@ def measure(arguments, shape, folder):
 
 def ours(arguments, shape, folder):
     ends = [memif(number, "server", folder) for number in (0, 1)]
-    return MemifKaido(arguments.cpu, arguments.main_cpu, shape, ends[:1], ends[1:],
+    return MemifKaido(arguments.place, shape, ends[:1], ends[1:],
                       [*arguments.options, "--idle-sleep", "0", "--mtu", str(MTU)])
 
 
 def floor(arguments, shape, folder):
-    return MemifTestpmd(arguments.cpu, arguments.main_cpu, shape, folder)
+    return MemifTestpmd(arguments.place, shape, folder)

@@ -17,6 +17,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections import namedtuple
 
 from harness.gateway import Gateway, GatewayError, die_with_parent
 from . import traffic
@@ -29,6 +30,10 @@ BUFFERS = 8192  # beside those that hold the captures
 
 class ProgramError(Exception):
     pass
+
+
+# Where programs run: the core that is measured, the core for all else, and whether on hugepages.
+Place = namedtuple("Place", "cpu main_cpu huge")
 
 
 class Reading:
@@ -123,15 +128,15 @@ class Program:
 class Kaido(Program):
     name = "kaido"
 
-    def __init__(self, cpu, main_cpu, shape, inputs, outputs, options=()):
+    def __init__(self, place, shape, inputs, outputs, options=()):
         """Devices to receive from and to send to: as many as the shape has ports."""
-        super().__init__(cpu)
+        super().__init__(place.cpu)
         self.shape = shape
         room, mtu = room_of(shape)
         buffers, memory = memory_of(shape)
         self.gateway = Gateway("--mbufs", str(buffers), "--mbuf-size", str(room), "--mtu", str(mtu),
-                               "--memory", str(memory), "--main-cpu", str(main_cpu),
-                               "--workers", str(cpu), *options)
+                               "--memory", str(memory), "--main-cpu", str(place.main_cpu),
+                               "--workers", str(place.cpu), *options, huge=place.huge)
         lans = [f"lan{number}" for number in range(traffic.ports_of(shape))]
         receiving, self.outputs = (["wan"], lans) if shape.direction == "in" else (lans, ["wan"])
         for name, device in zip(receiving + self.outputs, inputs + outputs):
@@ -284,7 +289,12 @@ def devices(captures):
 def memory_of(shape):
     """(packet buffers, megabytes that they and the rest need)"""
     buffers = traffic.frames_of(shape) + 2 * BUFFERS
-    return buffers, max(512, 256 + buffers * (room_of(shape)[0] + 320) // (1 << 20))
+    return buffers, 192 + buffers * (room_of(shape)[0] + 320) // (1 << 20)
+
+
+def eal_memory(place, memory):
+    """EAL's options for so many megabytes."""
+    return ["--in-memory" if place.huge else "--no-huge", "-m", str(memory), "--no-pci"]
 
 
 class Testpmd(DpdkProgram):
@@ -292,11 +302,11 @@ class Testpmd(DpdkProgram):
 
     name = "testpmd"
 
-    def __init__(self, cpu, main_cpu, shape, captures):
-        super().__init__(cpu)
+    def __init__(self, place, shape, captures):
+        super().__init__(place.cpu)
         buffers, memory = memory_of(shape)
-        self.command = ["dpdk-testpmd", "--lcores", f"0@{main_cpu},1@{cpu}", "--no-huge", "--no-pci",
-                        "-m", str(memory)]
+        self.command = ["dpdk-testpmd", "--lcores", f"0@{place.main_cpu},1@{place.cpu}",
+                        *eal_memory(place, memory)]
         for device in devices(captures):
             self.command += ["--vdev", device]
         self.command += ["--", "--forward-mode=io", "--burst=64", "--nb-cores=1", "--no-flush-rx",
@@ -314,20 +324,20 @@ class Secgw(DpdkProgram):
     name = "secgw"
     MOST_SAS = 1000
 
-    def __init__(self, cpu, shape, captures, program, library=None):
-        super().__init__(cpu)
+    def __init__(self, place, shape, captures, program, library=None):
+        super().__init__(place.cpu)
         buffers, memory = memory_of(shape)
         path = os.path.join(self.folder.name, "secgw.cfg")
         with open(path, "w", encoding="ascii") as file:
             file.writelines(line + "\n" for line in secgw_configuration(shape))
-        self.command = [program, "-l", str(cpu), "--no-huge", "--no-pci", "-m", str(memory),
+        self.command = [program, "-l", str(place.cpu), *eal_memory(place, memory),
                         "--vdev", "crypto_aesni_gcm0"]
         for device in devices(captures):
             self.command += ["--vdev", device]
         room, mtu = room_of(shape)
         self.command += ["--", "-p", "0x3", "-P", "-u", "0x1" if shape.direction == "in" else "0x2",
                          "-s", str(buffers), "-j", str(room + 128), "--mtu", str(mtu),
-                         "--config=(0,0,%d)" % cpu, "-f", path]
+                         f"--config=(0,0,{place.cpu})", "-f", path]
         self.environment = {"LD_LIBRARY_PATH": library} if library else {}
         self.outputs = [1]
 

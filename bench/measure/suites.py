@@ -24,7 +24,7 @@ def record(suite, name, hz, cycles, **fields):
 
 def aead_records(arguments):
     """Sizes are lengths of data, but for IMIX; SAs are keys."""
-    report = aead.run(arguments.cpu, "--benchmark_filter=crypt", f"--engines={ENGINES}",
+    report = aead.run(arguments.place.cpu, "--benchmark_filter=crypt", f"--engines={ENGINES}",
                       f"--lengths={arguments.aead_sizes}", f"--keys={arguments.aead_keys}",
                       "--key_bits=" + ",".join(b for b in arguments.key_bits.split(",") if b != "0"))
     hz = int(report["context"]["tsc_hz"])
@@ -41,7 +41,7 @@ def table_records(arguments):
     """Look-ups and windows, in the words of their own programs."""
     for program in TABLES:
         output = subprocess.run(
-            ["taskset", "-c", str(arguments.cpu), os.path.join(BUILD, "bench", program),
+            ["taskset", "-c", str(arguments.place.cpu), os.path.join(BUILD, "bench", program),
              "--benchmark_format=json", f"--benchmark_repetitions={arguments.repeats}",
              "--benchmark_min_time=0.1"],
             check=True, capture_output=True, text=True).stdout

@@ -70,8 +70,8 @@ def three(values):
 
 def kaido_on_pcap(arguments, shape, captures, *options):
     outputs = traffic.ports_of(shape) if shape.direction == "in" else 1
-    return Kaido(arguments.cpu, arguments.main_cpu, shape, pcap_inputs(captures),
-                 null_outputs(outputs), [*arguments.options, *options])
+    return Kaido(arguments.place, shape, pcap_inputs(captures), null_outputs(outputs),
+                 [*arguments.options, *options])
 
 
 def stages(arguments, shape, captures):
@@ -96,9 +96,9 @@ def measure(arguments, shape, folder):
     turns = {}
     with ExitStack() as stack:
         programs = [kaido_on_pcap(arguments, shape, captures),
-                    Testpmd(arguments.cpu, arguments.main_cpu, shape, captures)]
+                    Testpmd(arguments.place, shape, captures)]
         if arguments.peer and Secgw.takes(shape):
-            programs.append(Secgw(arguments.cpu, shape, captures, arguments.peer,
+            programs.append(Secgw(arguments.place, shape, captures, arguments.peer,
                                   arguments.peer_library))
         for program in programs:
             stack.enter_context(program).start()
@@ -108,7 +108,7 @@ def measure(arguments, shape, folder):
             for program in programs:
                 reading = program.run(arguments.seconds)
                 turns.setdefault(program.name, []).append(hz * reading.seconds / reading.packets)
-            turns.setdefault("aead", []).append(aead.alone(arguments.cpu, shape, AEAD_SAMPLES))
+            turns.setdefault("aead", []).append(aead.alone(arguments.place.cpu, shape, AEAD_SAMPLES))
         drops = kaido.drops()
         if drops:
             raise ProgramError(f"{traffic.describe(shape)}: packets were dropped: {drops}")

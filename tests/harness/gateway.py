@@ -54,12 +54,14 @@ def leave(number, _frame):
 
 
 class Gateway:
-    def __init__(self, *arguments, hold=True):
+    def __init__(self, *arguments, hold=True, huge=False):
+        """Tests do without hugepages, which a machine need not have."""
         signal.signal(signal.SIGTERM, leave)
         self.folder = tempfile.mkdtemp(prefix="kaido-gateway-")
         self.socket = os.path.join(self.folder, "southbound")
         self.log = os.path.join(self.folder, "log")
         self.arguments = list(arguments) + (["--hold"] if hold else [])
+        self.memory = [] if huge else ["--no-huge", "--memory", "512"]
         self.devices = {}  # port name: device arguments
         self.input = {}  # port name: frames that it will receive
         self.process = None
@@ -109,8 +111,8 @@ class Gateway:
     # Life
 
     def start(self):
-        command = [PROGRAM, "--socket", self.socket, "--no-huge", "--memory", "512",
-                   "--idle-sleep", "100", *self._cpus()]
+        command = [PROGRAM, "--socket", self.socket, *self.memory, "--idle-sleep", "100",
+                   *self._cpus()]
         for name, device in self.devices.items():
             command += ["--port", f"{name}={device}"]
         with open(self.log, "ab") as log:
