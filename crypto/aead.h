@@ -10,7 +10,7 @@
  * they only read the engine and the keys. Before a key is destroyed the caller has made sure (by
  * RCU) that no thread can still hold it.
  *
- * Keys and key schedules live in one arena of memory that is locked, left out of core dumps and of
+ * Keys and key schedules live in arenas of memory that is locked, left out of core dumps and of
  * fork(), and wiped. There is no call that reads a key back.
  */
 #ifndef KAIDO_AEAD_H
@@ -71,22 +71,24 @@ static_assert(sizeof(struct aead_op) == 64, "one operation is one cache line");
 /* What stands behind the door. AUTO: the fastest one that this machine and build offer. */
 enum aead_kind {
 	AEAD_KIND_AUTO,
+	AEAD_KIND_VAES, /* our own kernels, for CPUs with VAES and VPCLMULQDQ */
 	AEAD_KIND_IPSEC_MB,
 	AEAD_KIND_OPENSSL, /* the reference; slow */
 };
 
-/* Instruction set of IPsec-MB's kernels; one that the CPU lacks is refused with -ENOTSUP. */
+/* Instruction set of the kernels; one that the CPU or the kind lacks is refused with -ENOTSUP. */
 enum aead_isa {
 	AEAD_ISA_AUTO,
 	AEAD_ISA_SSE,
 	AEAD_ISA_AVX,
 	AEAD_ISA_AVX2,
-	AEAD_ISA_AVX512, /* with VAES where the CPU has it */
+	AEAD_ISA_AVX512, /* IPsec-MB's with VAES where the CPU has it */
 };
 
 /*
  * Makes an engine with room for `max_keys` keys (virtual memory; pages are locked as they are first
  * used). Runs the known-answer test for 128, 192 and 256 bits first, encrypt and decrypt.
+ * AUTO takes the next best kind where a check finds our own kernels faulty, and says so in the name.
  * Errors: -ENOTSUP (kind not built in or instruction set missing), -EBADMSG (known-answer test
  * failed: do not run), -EINVAL (no keys), -ENOMEM (none, or none may be locked).
  */
@@ -96,8 +98,8 @@ int aead_engine_create(enum aead_kind kind, enum aead_isa isa, uint32_t max_keys
 void aead_engine_destroy(struct aead_engine *engine);
 /* For the start-up report, for example "ipsec-mb 1.3.0 avx512". Valid as long as the engine. */
 const char *aead_engine_name(const struct aead_engine *engine);
-/* Bytes of arena that one key takes, for capacity reports. */
-size_t aead_engine_key_size(const struct aead_engine *engine);
+/* Bytes of memory that one key of `key_len` bytes takes, for capacity reports. */
+size_t aead_engine_key_size(const struct aead_engine *engine, size_t key_len);
 
 /*
  * Expands a key. `key_len` is 16, 24 or 32; the caller wipes its own copy. The key is ready for
@@ -109,8 +111,16 @@ int aead_key_create(struct aead_engine *engine, const uint8_t *key, size_t key_l
 /* Wipes the key and returns its slot. NULL is allowed. */
 void aead_key_destroy(struct aead_engine *engine, struct aead_key *key);
 
-/* Bring the parts of a key that the first block needs towards the cache. */
-void aead_key_prefetch(const struct aead_key *key);
+/* Bring the parts of a key that the first block needs towards the cache: the first in all kinds. */
+static inline void aead_key_prefetch(const struct aead_key *key)
+{
+	const uint8_t *line = (const uint8_t *)key;
+
+	__builtin_prefetch(line);
+	__builtin_prefetch(line + 64);
+	__builtin_prefetch(line + 128);
+	__builtin_prefetch(line + 192);
+}
 
 /*
  * Transform ops[0..n), n <= AEAD_BATCH_MAX. Return the number whose status is not AEAD_OK; the

@@ -12,7 +12,7 @@ enum aead_variant { AEAD_AES_128, AEAD_AES_192, AEAD_AES_256, AEAD_VARIANTS };
 
 /* One way to do AES-GCM. */
 struct aead_implementation {
-	size_t key_size; /* bytes of a key in the arena */
+	size_t key_size[AEAD_VARIANTS]; /* bytes from one key of an arena to the next */
 	/* Expands into a zeroed slot. Cannot fail: the length has been checked. */
 	void (*key_expand)(const void *state, enum aead_variant variant, const uint8_t *key,
 			   const uint8_t *salt, struct aead_key *out);
@@ -20,22 +20,27 @@ struct aead_implementation {
 	uint32_t (*encrypt)(const void *state, struct aead_op *ops, uint32_t n);
 	uint32_t (*decrypt)(const void *state, struct aead_op *ops, uint32_t n);
 	void (*close)(void *state);
+	bool verify; /* aead_verify() at start: nobody else vouches for it */
 };
 
 struct aead_engine {
 	struct aead_implementation impl;
-	void *state; /* the implementation's, read-only once open */
-	struct key_arena arena;
-	char name[64];
+	void *state;                            /* the implementation's, read-only once open */
+	struct key_arena arenas[AEAD_VARIANTS]; /* address space for max_keys each */
+	uint32_t max_keys;
+	uint32_t keys;
+	char name[128];
 };
 
 /* Fill impl, state and name. Errors: those of aead_engine_create(). */
 int aead_ipsec_mb_open(struct aead_engine *engine, enum aead_isa isa);
 int aead_openssl_open(struct aead_engine *engine);
+int aead_vaes_open(struct aead_engine *engine, enum aead_isa isa);
 
 /*
- * Gives an opened engine its arena and runs the known-answer test.
- * Errors: those of key_arena_init() and aead_known_answer_test(); the caller closes the engine.
+ * Gives an opened engine its arenas and runs its checks.
+ * Errors: those of key_arena_init(), aead_known_answer_test() and aead_verify(); the caller closes
+ * the engine.
  */
 int aead_engine_start(struct aead_engine *engine, uint32_t max_keys);
 
@@ -54,5 +59,11 @@ uint32_t aead_segments_copy(const struct aead_segment *segment, uint32_t from, u
  * Errors: -EBADMSG, or what aead_key_create() returns.
  */
 int aead_known_answer_test(struct aead_engine *engine);
+
+/*
+ * Compares an engine with IPsec-MB, or OpenSSL where that is not to be had, on random batches.
+ * Errors: -EBADMSG (they differ), or what making the other engine or keys returns.
+ */
+int aead_verify(struct aead_engine *engine);
 
 #endif /* KAIDO_AEAD_INTERNAL_H */

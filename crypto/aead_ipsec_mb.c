@@ -7,8 +7,13 @@
 
 #include "aead_ipsec_mb.h"
 
-#define CACHE_LINE 64
-#define KEYS_AHEAD 4 /* operations from fetching a key to using it; hides L3 with many tunnels */
+#define CACHE_LINE      64
+/*
+ * From one key to the next. An even number of cache lines would put the few hot lines of all keys
+ * into the same sets of the caches; an odd number spreads them over all sets.
+ */
+#define IPSEC_MB_STRIDE (sizeof(struct ipsec_mb_key) | CACHE_LINE)
+#define KEYS_AHEAD      4 /* operations from fetching a key to using it; hides L3 with many tunnels */
 
 /* What one call leaves behind on the stack and must not stay there. */
 struct gcm_scratch {
@@ -27,6 +32,19 @@ static inline void nonce_write(uint8_t nonce[16], uint32_t salt, uint64_t iv)
 	__m128i high = _mm_slli_si128(_mm_cvtsi64_si128((long long)iv), AEAD_SALT_LEN);
 
 	_mm_store_si128((__m128i *)(void *)nonce, _mm_or_si128(high, _mm_cvtsi32_si128((int)salt)));
+}
+
+/*
+ * The powers of H that a short packet needs stand at the end of the schedule for the VAES kernels,
+ * beside the salt; for the slower ones they follow the round keys and are fetched in part.
+ */
+static inline void key_fetch(const struct aead_key *key)
+{
+	const uint8_t *end = (const uint8_t *)key + sizeof(struct ipsec_mb_key);
+
+	aead_key_prefetch(key);
+	__builtin_prefetch(end - 2 * CACHE_LINE);
+	__builtin_prefetch(end - CACHE_LINE);
 }
 
 /* AEAD_OK or AEAD_BAD_TAG, without a branch or an early end. */
@@ -89,7 +107,7 @@ static uint32_t ipsec_mb_encrypt(const void *state, struct aead_op *ops, uint32_
 		const struct ipsec_mb_key *key = (const void *)op->key;
 
 		if (i + KEYS_AHEAD < n)
-			aead_key_prefetch(ops[i + KEYS_AHEAD].key);
+			key_fetch(ops[i + KEYS_AHEAD].key);
 		nonce_write(scratch.nonce, key->salt, op->iv);
 		op->status = AEAD_OK;
 		if (__builtin_expect(op->chain != NULL, 0)) {
@@ -115,7 +133,7 @@ static uint32_t ipsec_mb_decrypt(const void *state, struct aead_op *ops, uint32_
 		const struct ipsec_mb_key *key = (const void *)op->key;
 
 		if (i + KEYS_AHEAD < n)
-			aead_key_prefetch(ops[i + KEYS_AHEAD].key);
+			key_fetch(ops[i + KEYS_AHEAD].key);
 		nonce_write(scratch.nonce, key->salt, op->iv);
 		if (__builtin_expect(op->chain != NULL, 0)) {
 			op->status = chain_decrypt(kernels, op, &scratch);
@@ -141,22 +159,6 @@ static void ipsec_mb_key_expand(const void *state, enum aead_variant variant, co
 	kernels->key_expand[variant](bytes, &key->schedule);
 	memcpy(&key->salt, salt, sizeof(key->salt));
 	key->variant = variant;
-}
-
-/*
- * The round keys stand at the start of a key. The powers of H that a short packet needs stand at
- * the end of the schedule for the VAES kernels, beside the salt; for the slower ones they follow the
- * round keys and are fetched in part. What lies behind OpenSSL's smaller keys does no harm.
- */
-void aead_key_prefetch(const struct aead_key *key)
-{
-	const uint8_t *line = (const void *)key;
-
-	for (size_t offset = 0; offset < 4 * CACHE_LINE; offset += CACHE_LINE)
-		__builtin_prefetch(line + offset);
-	for (size_t offset = sizeof(struct ipsec_mb_key) - 2 * CACHE_LINE;
-	     offset < sizeof(struct ipsec_mb_key); offset += CACHE_LINE)
-		__builtin_prefetch(line + offset);
 }
 
 static const struct isa_path {
@@ -253,7 +255,7 @@ int ipsec_mb_open_flags(struct aead_engine *engine, enum aead_isa isa, uint64_t 
 		},
 	};
 	engine->impl = (struct aead_implementation){
-		.key_size = sizeof(struct ipsec_mb_key),
+		.key_size = { IPSEC_MB_STRIDE, IPSEC_MB_STRIDE, IPSEC_MB_STRIDE },
 		.key_expand = ipsec_mb_key_expand,
 		.encrypt = ipsec_mb_encrypt,
 		.decrypt = ipsec_mb_decrypt,

@@ -155,7 +155,8 @@ int aead_openssl_open(struct aead_engine *engine)
 		}
 	}
 	engine->impl = (struct aead_implementation){
-		.key_size = sizeof(struct openssl_key),
+		.key_size = { sizeof(struct openssl_key), sizeof(struct openssl_key),
+			      sizeof(struct openssl_key) },
 		.key_expand = openssl_key_expand,
 		.encrypt = openssl_batch_encrypt,
 		.decrypt = openssl_batch_decrypt,

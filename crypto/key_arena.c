@@ -17,15 +17,6 @@ static size_t round_up(size_t value, size_t step)
 	return (value + step - 1) / step * step;
 }
 
-/*
- * An even number of cache lines a slot would put the hot lines of all keys into the same few sets
- * of the caches; an odd number spreads them over all sets.
- */
-static size_t slot_stride(size_t slot_size)
-{
-	return (round_up(slot_size, KEY_ARENA_ALIGN) / KEY_ARENA_ALIGN | 1) * KEY_ARENA_ALIGN;
-}
-
 static size_t bitmap_words(uint32_t slots)
 {
 	return ((size_t)slots + WORD_BITS - 1) / WORD_BITS;
@@ -33,7 +24,7 @@ static size_t bitmap_words(uint32_t slots)
 
 int key_arena_init(struct key_arena *arena, size_t slot_size, uint32_t slots)
 {
-	size_t stride = slot_stride(slot_size);
+	size_t stride = round_up(slot_size, KEY_ARENA_ALIGN);
 	size_t words = bitmap_words(slots);
 	int ret;
 
@@ -83,6 +74,11 @@ static int key_arena_grow(struct key_arena *arena, size_t end)
 		arena->locked += chunk;
 	}
 	return 0;
+}
+
+bool key_arena_holds(const struct key_arena *arena, const void *p)
+{
+	return (uintptr_t)p - (uintptr_t)arena->base < arena->mapped;
 }
 
 int key_arena_get(struct key_arena *arena, void **slot)

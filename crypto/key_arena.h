@@ -7,6 +7,7 @@
 #ifndef KAIDO_KEY_ARENA_H
 #define KAIDO_KEY_ARENA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,9 @@ struct key_arena {
 int key_arena_init(struct key_arena *arena, size_t slot_size, uint32_t slots);
 /* Wipes and unmaps everything. A zeroed arena is allowed. */
 void key_arena_fini(struct key_arena *arena);
+
+/* Whether p lies among the slots. */
+bool key_arena_holds(const struct key_arena *arena, const void *p);
 
 /* A zeroed slot, the lowest free one. Errors: -ENOSPC (full), -ENOMEM (cannot lock). */
 int key_arena_get(struct key_arena *arena, void **slot);

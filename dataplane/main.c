@@ -113,8 +113,9 @@ static int process_tables(struct process *p)
 				  : strerror(-err));
 		return err;
 	}
-	log_info("AES-GCM by %s, %zu bytes a key", aead_engine_name(gw->aead),
-		 aead_engine_key_size(gw->aead));
+	log_info("AES-GCM by %s; a key takes %zu bytes with AES-128, %zu with AES-256",
+		 aead_engine_name(gw->aead), aead_engine_key_size(gw->aead, 16),
+		 aead_engine_key_size(gw->aead, 32));
 	err = tables_create(&o->size, gw->aead, o->workers, &gw->tables);
 	if (err == 0)
 		err = stats_create(&o->size, 1 + o->workers, gw->boot, &gw->stats);

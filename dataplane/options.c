@@ -32,7 +32,7 @@ static const char usage[] =
 	"  --reassembly SECONDS       how long fragments of ESP wait for each other; 0: they are\n"
 	"                             dropped (60)\n"
 	"  --hold                     do not take packets before the first configuration\n"
-	"  --aead KIND                auto, ipsec-mb or openssl (auto)\n"
+	"  --aead KIND                auto, vaes, ipsec-mb or openssl (auto)\n"
 	"  --isa SET                  auto, sse, avx, avx2 or avx512 (auto)\n"
 	"  --max-tenants N            (16384)\n"
 	"  --max-attachments N        (32768)\n"
@@ -284,7 +284,7 @@ static int parse_choice(const char *name, const char *text, const char *const *c
 
 static int parse_aead(const char *text, enum aead_kind *out)
 {
-	static const char *const choices[] = { "auto", "ipsec-mb", "openssl", NULL };
+	static const char *const choices[] = { "auto", "vaes", "ipsec-mb", "openssl", NULL };
 	int i, err = parse_choice("aead", text, choices, &i);
 
 	if (err == 0)

@@ -21,8 +21,17 @@ static const struct {
 	{ AEAD_ISA_AVX512, IMB_FLAG_SHANI_OFF, "avx512 without vaes" },
 	{ AEAD_ISA_AVX512, 0, "avx512" },
 };
-static_assert(sizeof(ipsec_mb_paths) / sizeof(ipsec_mb_paths[0]) + 1 == TEST_ENGINES_MAX,
-	      "room for each path and OpenSSL");
+#define IPSEC_MB_PATHS (sizeof(ipsec_mb_paths) / sizeof(ipsec_mb_paths[0]))
+
+static const struct {
+	enum aead_isa isa;
+	const char *name;
+} vaes_paths[] = {
+	{ AEAD_ISA_AVX2, "avx2" },
+	{ AEAD_ISA_AVX512, "avx512" },
+};
+#define VAES_PATHS (sizeof(vaes_paths) / sizeof(vaes_paths[0]))
+static_assert(IPSEC_MB_PATHS + VAES_PATHS + 1 == TEST_ENGINES_MAX, "room for each and OpenSSL");
 
 static int ipsec_mb_start(struct test_engine *out, enum aead_isa isa, uint64_t flags)
 {
@@ -39,7 +48,27 @@ static int ipsec_mb_start(struct test_engine *out, enum aead_isa isa, uint64_t f
 	assert_int_equal(aead_engine_start(engine, TEST_ENGINE_KEYS), 0);
 	assert_int_equal(ipsec_mb_manager_create(isa, flags, &out->mgr, &name), 0);
 	out->engine = engine;
+	out->kind = AEAD_KIND_IPSEC_MB;
 	return 0;
+}
+
+static int vaes_start(struct test_engine *out, enum aead_isa isa)
+{
+	out->kind = AEAD_KIND_VAES;
+	return aead_engine_create(AEAD_KIND_VAES, isa, TEST_ENGINE_KEYS, &out->engine);
+}
+
+/* Whether engines[n] was started; one that the CPU or the library lacks is not. */
+static bool engine_report(const struct test_engine *engine, int ret, const char *kind,
+			  const char *name)
+{
+	if (ret == 0)
+		printf("engine: %s\n", aead_engine_name(engine->engine));
+	else if (ret == -ENOTSUP)
+		printf("engine: CPU or library lacks %s %s\n", kind, name);
+	else
+		fail_msg("%s %s: %s", kind, name, strerror(-ret));
+	return ret == 0;
 }
 
 size_t test_engines_open(struct test_engine engines[TEST_ENGINES_MAX])
@@ -47,18 +76,18 @@ size_t test_engines_open(struct test_engine engines[TEST_ENGINES_MAX])
 	size_t n = 0;
 
 	memset(engines, 0, TEST_ENGINES_MAX * sizeof(engines[0]));
-	for (size_t i = 0; i < TEST_ENGINES_MAX - 1; i++) {
+	for (size_t i = 0; i < IPSEC_MB_PATHS; i++) {
 		int ret =
 			ipsec_mb_start(&engines[n], ipsec_mb_paths[i].isa, ipsec_mb_paths[i].flags);
 
-		if (ret == 0)
-			printf("engine: %s\n", aead_engine_name(engines[n++].engine));
-		else if (ret == -ENOTSUP)
-			printf("engine: CPU or library lacks ipsec-mb %s\n",
-			       ipsec_mb_paths[i].name);
-		else
-			fail_msg("ipsec-mb %s: %s", ipsec_mb_paths[i].name, strerror(-ret));
+		n += engine_report(&engines[n], ret, "ipsec-mb", ipsec_mb_paths[i].name);
 	}
+	for (size_t i = 0; i < VAES_PATHS; i++) {
+		int ret = vaes_start(&engines[n], vaes_paths[i].isa);
+
+		n += engine_report(&engines[n], ret, "vaes", vaes_paths[i].name);
+	}
+	engines[n].kind = AEAD_KIND_OPENSSL;
 	assert_int_equal(aead_engine_create(AEAD_KIND_OPENSSL, AEAD_ISA_AUTO, TEST_ENGINE_KEYS,
 					    &engines[n].engine),
 			 0);
@@ -66,10 +95,20 @@ size_t test_engines_open(struct test_engine engines[TEST_ENGINES_MAX])
 	return n + 1;
 }
 
+uint32_t test_engine_keys_in_use(const struct aead_engine *engine)
+{
+	uint32_t n = 0;
+
+	for (int v = 0; v < AEAD_VARIANTS; v++)
+		n += engine->arenas[v].in_use;
+	assert_int_equal(n, engine->keys);
+	return n;
+}
+
 void test_engines_close(struct test_engine *engines, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		assert_int_equal(engines[i].engine->arena.in_use, 0);
+		assert_int_equal(test_engine_keys_in_use(engines[i].engine), 0);
 		aead_engine_destroy(engines[i].engine);
 		if (engines[i].mgr != NULL)
 			free_mb_mgr(engines[i].mgr);

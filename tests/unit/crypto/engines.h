@@ -6,12 +6,13 @@
 #include "aead_ipsec_mb.h"
 #include "aead_openssl.h"
 
-#define TEST_ENGINES_MAX 6
+#define TEST_ENGINES_MAX 8
 #define TEST_ENGINE_KEYS 64
 
 struct test_engine {
 	struct aead_engine *engine;
-	IMB_MGR *mgr; /* for calls that the door does not make; NULL for OpenSSL */
+	enum aead_kind kind;
+	IMB_MGR *mgr; /* IPsec-MB's, for calls that the door does not make */
 };
 
 /*
@@ -19,6 +20,8 @@ struct test_engine {
  * The last one is OpenSSL. Fails the test if not even that can be had.
  */
 size_t test_engines_open(struct test_engine engines[TEST_ENGINES_MAX]);
+/* How many keys an engine holds, in all of its arenas. */
+uint32_t test_engine_keys_in_use(const struct aead_engine *engine);
 void test_engines_close(struct test_engine *engines, size_t n);
 
 /* A small seeded generator (splitmix64), so that a failure can be repeated. */

@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "aead_internal.h"
+#include "engines.h"
 #include "test.h"
 
 #define MANY_KEYS 400000u
@@ -30,7 +30,7 @@
 static const uint8_t salt[AEAD_SALT_LEN] = { 1, 2, 3, 4 };
 static const uint8_t key_bytes[AEAD_KEY_MAX] = { 0xa5, 0x5a, 0xc3, 0x3c, 0x69, 0x96 };
 
-static const enum aead_kind kinds[] = { AEAD_KIND_IPSEC_MB, AEAD_KIND_OPENSSL };
+static const enum aead_kind kinds[] = { AEAD_KIND_AUTO, AEAD_KIND_IPSEC_MB, AEAD_KIND_OPENSSL };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 static struct aead_engine *engine_create(enum aead_kind kind, uint32_t keys)
@@ -130,14 +130,18 @@ static void the_arena_fills_and_is_used_again(void **state)
 		/* The only free slot is the one given back, wherever it is. */
 		for (int i = 0; i < CAPACITY; i += 13) {
 			aead_key_destroy(engine, keys[i]);
-			assert_ptr_equal(key_create(engine, 32), keys[i]);
+			assert_ptr_equal(key_create(engine, 16), keys[i]);
 			assert_int_equal(aead_key_create(engine, key_bytes, 16, salt, &extra),
 					 -ENOSPC);
 		}
+		/* One given back is room for one, of whatever length. */
+		aead_key_destroy(engine, keys[1]);
+		keys[1] = key_create(engine, 32);
+		assert_int_equal(aead_key_create(engine, key_bytes, 16, salt, &extra), -ENOSPC);
 		for (int i = CAPACITY - 1; i >= 0; i--)
 			aead_key_destroy(engine, keys[i]);
-		assert_int_equal(engine->arena.in_use, 0);
-		assert_ptr_equal(extra = key_create(engine, 24), keys[0]);
+		assert_int_equal(test_engine_keys_in_use(engine), 0);
+		assert_ptr_equal(extra = key_create(engine, 16), keys[0]);
 		aead_key_destroy(engine, extra);
 		extra = NULL;
 		aead_engine_destroy(engine);
@@ -161,35 +165,43 @@ static void a_destroyed_key_is_wiped(void **state)
 {
 	for (size_t k = 0; k < KINDS; k++) {
 		struct aead_engine *engine = engine_create(kinds[k], 3);
-		size_t size = aead_engine_key_size(engine);
 		struct aead_key *keys[3];
+		size_t size[3];
 
 		for (int i = 0; i < 3; i++) {
 			keys[i] = key_create(engine, 16 + 8 * (size_t)i);
-			assert_true(bytes_set(keys[i], size) > 0);
+			size[i] = aead_engine_key_size(engine, 16 + 8 * (size_t)i);
+			assert_true(bytes_set(keys[i], size[i]) > 0);
 		}
 		aead_key_destroy(engine, keys[1]);
-		assert_int_equal(bytes_set(keys[1], size), 0);
-		assert_true(bytes_set(keys[0], size) > 0);
-		assert_true(bytes_set(keys[2], size) > 0);
+		assert_int_equal(bytes_set(keys[1], size[1]), 0);
+		assert_true(bytes_set(keys[0], size[0]) > 0);
+		assert_true(bytes_set(keys[2], size[2]) > 0);
 		aead_key_destroy(engine, keys[0]);
 		aead_key_destroy(engine, keys[2]);
-		assert_int_equal(bytes_set(engine->arena.base, engine->arena.locked), 0);
+		for (int v = 0; v < AEAD_VARIANTS; v++)
+			assert_int_equal(
+				bytes_set(engine->arenas[v].base, engine->arenas[v].locked), 0);
 		aead_engine_destroy(engine);
 	}
 }
 
-/* IPsec-MB's schedule must not hold the bytes of a key anywhere but where AES keeps them. */
+/* A schedule must not hold the bytes of a key anywhere but where AES keeps them, once. */
 static void the_engine_keeps_no_other_copy(void **state)
 {
-	struct aead_engine *engine = engine_create(AEAD_KIND_AUTO, 1);
-	size_t size = aead_engine_key_size(engine);
-	struct aead_key *key = key_create(engine, 16);
+	for (size_t k = 0; k < KINDS; k++) {
+		struct aead_engine *engine = engine_create(kinds[k], 1);
+		size_t size = aead_engine_key_size(engine, 16);
+		struct aead_key *key = key_create(engine, 16);
+		const uint8_t *copy = memmem(key, size, key_bytes, 16);
+		size_t behind;
 
-	assert_ptr_equal(memmem(key, size, key_bytes, 16), key);
-	assert_null(memmem((const uint8_t *)key + 16, size - 16, key_bytes, 16));
-	aead_key_destroy(engine, key);
-	aead_engine_destroy(engine);
+		assert_non_null(copy);
+		behind = (size_t)(copy - (const uint8_t *)key) + 16;
+		assert_null(memmem(copy + 16, size - behind, key_bytes, 16));
+		aead_key_destroy(engine, key);
+		aead_engine_destroy(engine);
+	}
 }
 
 static void key_memory_is_protected(void **state)
@@ -213,21 +225,26 @@ static void room_for_many_keys_costs_nothing(void **state)
 	size_t locked = status_kb("VmLck"), resident = status_kb("VmRSS"), first, later;
 	struct aead_engine *engine = engine_create(AEAD_KIND_AUTO, MANY_KEYS);
 	struct aead_key **keys = calloc(5000, sizeof(struct aead_key *));
+	const size_t size = aead_engine_key_size(engine, 32);
+	const struct key_arena *arena = &engine->arenas[AEAD_AES_256];
 
-	first = LOCKS_ARE_REAL ? status_kb("VmLck") - locked : engine->arena.locked / 1024;
+	for (int v = 0; v < AEAD_VARIANTS; v++) /* nothing before the first key */
+		assert_int_equal(engine->arenas[v].locked, 0);
+	keys[0] = key_create(engine, 32);
+	first = LOCKS_ARE_REAL ? status_kb("VmLck") - locked : arena->locked / 1024;
 	printf("room for %u keys: %zu MB of addresses, %zu kB locked, %zu kB resident\n", MANY_KEYS,
-	       engine->arena.mapped >> 20, first, status_kb("VmRSS") - resident);
-	assert_true(engine->arena.mapped >= (size_t)MANY_KEYS * aead_engine_key_size(engine));
+	       arena->mapped >> 20, first, status_kb("VmRSS") - resident);
+	assert_true(arena->mapped >= (size_t)MANY_KEYS * size);
 	assert_true(first > 0);
 	assert_true(first <= KEY_ARENA_CHUNK / 1024);
 	assert_true(status_kb("VmRSS") - resident < 2 * KEY_ARENA_CHUNK / 1024);
 
-	for (int i = 0; i < 5000; i++)
+	for (int i = 1; i < 5000; i++)
 		keys[i] = key_create(engine, 32);
-	later = LOCKS_ARE_REAL ? status_kb("VmLck") - locked : engine->arena.locked / 1024;
+	later = LOCKS_ARE_REAL ? status_kb("VmLck") - locked : arena->locked / 1024;
 	printf("5000 keys: %zu kB locked\n", later);
-	assert_true(later * 1024 >= 5000 * aead_engine_key_size(engine));
-	assert_true(later * 1024 < 5000 * aead_engine_key_size(engine) + KEY_ARENA_CHUNK);
+	assert_true(later * 1024 >= 5000 * size);
+	assert_true(later * 1024 < 5000 * size + KEY_ARENA_CHUNK);
 	assert_protected(keys[0]);
 	assert_protected(keys[4999]);
 
@@ -298,12 +315,14 @@ static void destroying_what_is_no_key_stops_the_process(void **state)
 {
 	struct aead_engine *engine = engine_create(AEAD_KIND_AUTO, 4);
 	struct aead_key *key = key_create(engine, 32);
-	uint8_t *base = engine->arena.base;
+	uint8_t *base = engine->arenas[AEAD_AES_256].base;
+	size_t size = aead_engine_key_size(engine, 32);
 	struct put wrong[] = {
-		{ engine, base + aead_engine_key_size(engine) },     /* free */
-		{ engine, base + 16 },                               /* inside one */
-		{ engine, base + 4 * aead_engine_key_size(engine) }, /* behind the last */
-		{ engine, base - aead_engine_key_size(engine) },     /* before the first */
+		{ engine, base + size },                       /* free */
+		{ engine, base + 16 },                         /* inside one */
+		{ engine, base + 4 * size },                   /* behind the last */
+		{ engine, base - size },                       /* before the first */
+		{ engine, engine->arenas[AEAD_AES_128].base }, /* free, of another length */
 	};
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {

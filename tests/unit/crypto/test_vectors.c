@@ -8,6 +8,7 @@
  *            operation (0 to 160 bits of NIST's; the engines pass any length on)
  *   kernel   IV 96, any AAD and tag: the very kernels that the door calls, with the key that
  *            aead_key_create() expanded
+ *            (our own kernels know no others: the door is all they have, the rest is skipped)
  *   any IV   IV of 8 or 1024 bits, outside what ESP can use: IPsec-MB's calls for that, which share
  *            the GHASH and counter code with the kernels
  * A tag shorter than 128 bits is the first bytes of the whole one (SP 800-38D section 7.1).
@@ -25,6 +26,7 @@
 #define CAVP_VECTORS 7875 /* in each file */
 
 struct counts {
+	uint32_t skipped;
 	uint32_t door;
 	uint32_t kernel;
 	uint32_t any_iv;
@@ -197,6 +199,12 @@ static void vector_try(struct run *run, size_t i, const struct aead_key *key,
 	run->counts[i].encrypted++;
 }
 
+static bool fits_the_door(const struct rsp_vector *vector)
+{
+	return vector->iv.len == AEAD_SALT_LEN + AEAD_IV_LEN && vector->tag.len == AEAD_TAG_LEN &&
+	       vector->aad.len <= offsetof(struct aead_op, chain) - offsetof(struct aead_op, aad);
+}
+
 static void vector_use(const struct rsp_vector *in, void *arg)
 {
 	struct rsp_vector vector = *in;
@@ -214,15 +222,17 @@ static void vector_use(const struct rsp_vector *in, void *arg)
 		assert_int_equal(aead_key_create(engine, vector.key.bytes, vector.key.len,
 						 vector.iv.bytes, &key),
 				 0);
-		if (vector.iv.len != AEAD_SALT_LEN + AEAD_IV_LEN) {
+		if (run->engines[i].kind == AEAD_KIND_VAES && !fits_the_door(&vector)) {
+			run->counts[i].skipped++;
+		} else if (vector.iv.len != AEAD_SALT_LEN + AEAD_IV_LEN) {
 			vector_try(run, i, key, &vector, by_any_iv);
 			run->counts[i].any_iv++;
 		} else {
-			vector_try(run, i, key, &vector, by_kernel);
-			run->counts[i].kernel++;
-			if (vector.tag.len == AEAD_TAG_LEN &&
-			    vector.aad.len <= offsetof(struct aead_op, chain) -
-						      offsetof(struct aead_op, aad)) {
+			if (run->engines[i].kind != AEAD_KIND_VAES) {
+				vector_try(run, i, key, &vector, by_kernel);
+				run->counts[i].kernel++;
+			}
+			if (fits_the_door(&vector)) {
 				vector_try(run, i, key, &vector, by_door);
 				run->counts[i].door++;
 			}
@@ -248,9 +258,14 @@ static void file_run(struct run *run, const char *path, int vectors)
 		       "%u encrypted, %u decrypted, %u refused\n",
 		       run->file, vectors, aead_engine_name(run->engines[i].engine), c->kernel,
 		       c->any_iv, c->door, c->encrypted, c->decrypted, c->refused);
-		assert_int_equal(c->kernel + c->any_iv, vectors);
 		assert_int_equal(c->encrypted, c->decrypted);
-		assert_int_equal(c->decrypted + c->refused, vectors + c->door);
+		assert_int_equal(c->decrypted + c->refused, c->kernel + c->any_iv + c->door);
+		if (run->engines[i].kind == AEAD_KIND_VAES) {
+			assert_int_equal(c->door + c->skipped, vectors);
+			assert_int_equal(c->door, run->counts[0].door);
+		} else {
+			assert_int_equal(c->kernel + c->any_iv, vectors);
+		}
 	}
 }
 
