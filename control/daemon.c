@@ -195,6 +195,8 @@ static void second_passed(evutil_socket_t fd, short what, void *context)
 {
 	struct daemon *daemon = context;
 
+	if (worker_load_look(&daemon->workers, daemon->reconcile.map) < 0)
+		log_warning("no memory to tell how busy the workers are");
 	journal_flush(&daemon->journal);
 }
 
@@ -372,6 +374,7 @@ void daemon_destroy(struct daemon *daemon)
 	if (daemon->sigint != NULL)
 		event_free(daemon->sigint);
 	totals_close(&daemon->totals);
+	worker_load_close(&daemon->workers);
 	if (daemon->journal.store != NULL)
 		journal_flush(&daemon->journal);
 	journal_close(&daemon->journal);

@@ -7,6 +7,7 @@
 #include "journal.h"
 #include "reconcile.h"
 #include "totals.h"
+#include "worker_load.h"
 
 struct event;
 struct event_base;
@@ -49,6 +50,7 @@ struct daemon {
 	struct changes changes;
 	struct reconcile reconcile;
 	struct totals totals;
+	struct worker_load workers;
 	struct journal journal;
 	bool boot_is_whole;          /* all events of this dataplane came to this kaidod */
 	struct daemon_place *places; /* by id of tunnel */

@@ -91,12 +91,40 @@ const struct table_column show_port_columns[] = {
 const struct table_column show_worker_columns[] = {
 	{ "WORKER", "worker", TABLE_PLAIN },
 	{ "LCORE", "lcore", TABLE_PLAIN },
-	{ "PACKETS", "packets", TABLE_COUNT },
-	{ "POLLS", "polls", TABLE_COUNT },
-	{ "BUSY", "busy_polls", TABLE_COUNT },
-	{ "SLEEPS", "sleeps", TABLE_COUNT },
-	{ "CYCLES", "busy_cycles", TABLE_COUNT },
-	{ "IDLE", "idle_cycles", TABLE_COUNT },
+	{ "BUSY %", "recent.busy_percent", TABLE_TENTH },
+	{ "PACKETS/S", "recent.packets_per_second", TABLE_COUNT },
+	{ "CYCLES/PACKET", "recent.cycles_per_packet", TABLE_TENTH },
+	{ "PACKETS/BURST", "recent.packets_per_burst", TABLE_TENTH },
+	{ "SLEEPS", "recent.sleeps", TABLE_COUNT },
+	{ "PACKETS IN ALL", "packets", TABLE_COUNT },
+	{ NULL, NULL, 0 },
+};
+
+const struct table_column show_worker_stage_columns[] = {
+	{ "WORKER", "worker", TABLE_PLAIN },
+	{ "RX", "recent.stage_cycles_per_packet.rx", TABLE_TENTH },
+	{ "ROUTE", "recent.stage_cycles_per_packet.route", TABLE_TENTH },
+	{ "ENCAP", "recent.stage_cycles_per_packet.encap", TABLE_TENTH },
+	{ "ENCRYPT", "recent.stage_cycles_per_packet.encrypt", TABLE_TENTH },
+	{ "SAD", "recent.stage_cycles_per_packet.sad", TABLE_TENTH },
+	{ "DECRYPT", "recent.stage_cycles_per_packet.decrypt", TABLE_TENTH },
+	{ "DECAP", "recent.stage_cycles_per_packet.decap", TABLE_TENTH },
+	{ "FORWARD", "recent.stage_cycles_per_packet.forward", TABLE_TENTH },
+	{ "TX", "recent.stage_cycles_per_packet.tx", TABLE_TENTH },
+	{ "OTHER", "recent.stage_cycles_per_packet.other", TABLE_TENTH },
+	{ "LOOP", "recent.stage_cycles_per_packet.loop", TABLE_TENTH },
+	{ NULL, NULL, 0 },
+};
+
+const struct table_column show_worker_burst_columns[] = {
+	{ "WORKER", "worker", TABLE_PLAIN },
+	{ "1", "recent.burst_percent.1", TABLE_TENTH },
+	{ "2-3", "recent.burst_percent.2-3", TABLE_TENTH },
+	{ "4-7", "recent.burst_percent.4-7", TABLE_TENTH },
+	{ "8-15", "recent.burst_percent.8-15", TABLE_TENTH },
+	{ "16-31", "recent.burst_percent.16-31", TABLE_TENTH },
+	{ "32-63", "recent.burst_percent.32-63", TABLE_TENTH },
+	{ "64", "recent.burst_percent.64", TABLE_TENTH },
 	{ NULL, NULL, 0 },
 };
 

@@ -13,6 +13,8 @@ extern const struct table_column show_route_columns[];
 extern const struct table_column show_neighbour_columns[];
 extern const struct table_column show_port_columns[];
 extern const struct table_column show_worker_columns[];
+extern const struct table_column show_worker_stage_columns[];
+extern const struct table_column show_worker_burst_columns[];
 extern const struct table_column show_tenant_counter_columns[];
 extern const struct table_column show_tunnel_counter_columns[];
 extern const struct table_column show_drop_columns[];

@@ -123,6 +123,22 @@ static int ports_print(const struct topic *topic, const json_t *result)
 	return CTL_OK;
 }
 
+static int workers_print(const struct topic *topic, const json_t *result)
+{
+	const json_t *workers = json_object_get(result, "workers");
+	char text[32];
+
+	table_value(text, sizeof(text), table_member(json_array_get(workers, 0), "recent.seconds"),
+		    TABLE_TENTH);
+	printf("In the last %s seconds:\n", text);
+	table_write(stdout, show_worker_columns, workers);
+	printf("\nCycles per packet, by stage:\n");
+	table_write(stdout, show_worker_stage_columns, workers);
+	printf("\nBursts by packets, in %%:\n");
+	table_write(stdout, show_worker_burst_columns, workers);
+	return CTL_OK;
+}
+
 static const struct topic topics[] = {
 	{ "status", "system.status", NULL, NULL, NULL, status_print, false },
 	{ "tenants", "tenant.list", "tenants", show_tenant_columns, "No tenants.", NULL, false },
@@ -135,7 +151,8 @@ static const struct topic topics[] = {
 	{ "neighbours", "neighbour.list", "neighbours", show_neighbour_columns, "No neighbours.",
 	  NULL, false },
 	{ "ports", "port.list", "ports", show_port_columns, "No ports.", ports_print, false },
-	{ "workers", "worker.list", "workers", show_worker_columns, "No workers.", NULL, false },
+	{ "workers", "worker.list", "workers", show_worker_columns, "No workers.", workers_print,
+	  false },
 	{ "counters", "counters.get", NULL, NULL, NULL, counters_print, true },
 	{ "drops", "drop.list", "reasons", show_drop_columns, "Nothing was dropped.", NULL, false },
 	{ "events", "event.list", NULL, NULL, NULL, NULL, true },

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Methods that read the counters: totals of tenants and tunnels, drops, workers. */
+/* Methods that read the counters: totals of tenants and tunnels, drops. */
 #include "rpc_methods.h"
 
 #include <time.h>
@@ -144,49 +144,4 @@ void rpc_drop_list(void *context, struct rpc_request *request)
 			reasons_append(list, &daemon->reconcile, row->drops, tenant->name);
 	}
 	rpc_reply(request, json_pack("{s:o}", "reasons", list));
-}
-
-/* -- workers -- */
-
-static json_t *stages_render(const struct counters_worker *row)
-{
-	static const char *const names[] = { "rx",      "route", "encap",   "encrypt", "sad",
-					     "decrypt", "decap", "forward", "tx",      "other" };
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		json_array_append_new(list, json_pack("{s:s, s:I, s:I}", "name", names[i], "cycles",
-						      (json_int_t)row->stage_cycles[i], "packets",
-						      (json_int_t)row->stage_packets[i]));
-	return list;
-}
-
-void rpc_worker_list(void *context, struct rpc_request *request)
-{
-	const struct daemon *daemon = context;
-	const struct counters_map *map = daemon->reconcile.map;
-	json_t *list;
-
-	if (!daemon->reconcile.connected || map == NULL) {
-		rpc_fail(request, RPC_DATAPLANE_AWAY, NULL,
-			 "the dataplane is away: start kaido-dataplane");
-		return;
-	}
-	list = json_array();
-	for (uint32_t writer = 1; writer < map->header.writers; writer++) {
-		struct counters_worker row;
-
-		counters_read(map, &map->header.worker, writer, 0, (uint64_t *)&row,
-			      sizeof(row) / sizeof(uint64_t));
-		json_array_append_new(
-			list,
-			json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "worker",
-				  (int)writer, "lcore", (json_int_t)row.lcore, "packets",
-				  (json_int_t)row.packets, "polls", (json_int_t)row.polls,
-				  "busy_polls", (json_int_t)row.busy_polls, "sleeps",
-				  (json_int_t)row.sleeps, "busy_cycles",
-				  (json_int_t)row.busy_cycles, "idle_cycles",
-				  (json_int_t)row.idle_cycles, "stages", stages_render(&row)));
-	}
-	rpc_reply(request, json_pack("{s:o}", "workers", list));
 }

@@ -106,6 +106,9 @@ static void number_format(char *text, size_t len, const json_t *value, enum tabl
 	case TABLE_BYTES:
 		bytes_format(text, len, number);
 		break;
+	case TABLE_TENTH:
+		snprintf(text, len, "%.1f", number);
+		break;
 	case TABLE_TIME:
 		time_format(text, len, number);
 		break;

@@ -14,6 +14,7 @@ enum table_format {
 	TABLE_COUNT, /* 12345 -> 12.3k; a list counts its elements */
 	TABLE_BYTES, /* 12345 -> 12.3 kB */
 	TABLE_PLAIN, /* a whole number as it is */
+	TABLE_TENTH, /* 12.345 -> 12.3 */
 	TABLE_HEX,   /* 4097 -> 0x1001 */
 	TABLE_TIME,  /* seconds since 1970, in local time */
 };

@@ -275,7 +275,7 @@ static int process_workers(struct process *p)
 		w->lcore = i + 1;
 		w->tsc_hz = rte_get_tsc_hz();
 		w->idle_sleep_us = p->options.idle_sleep_us;
-		w->account_stages = p->options.account_stages;
+		w->sample_every = p->options.sample_all ? 1 : SAMPLE_EVERY;
 		w->fragment_id = &p->fragment_id;
 		w->go = &p->go;
 		w->stop = &p->stop;

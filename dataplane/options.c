@@ -40,7 +40,7 @@ static const char usage[] =
 	"  --max-sas N                (524288)\n"
 	"  --max-neighbours N         (131072)\n"
 	"  --route-memory MB          (4096, of address space)\n"
-	"  --stage-cycles             count cycles per stage of the walks\n"
+	"  --stage-cycles             measure the stages of every burst (of one in 61)\n"
 	"  --xdp-program FILE         steering program for AF_XDP ports\n"
 	"  --user NAME                become this user after start\n"
 	"  --help, --version\n";
@@ -361,7 +361,7 @@ static int parse_option(int opt, const char *arg, struct options *o)
 		o->size.route_bytes = err == 0 ? mb << 20 : 0;
 		return err;
 	case OPT_STAGE_CYCLES:
-		o->account_stages = true;
+		o->sample_all = true;
 		return 0;
 	case OPT_XDP_PROGRAM:
 		o->xdp_program = arg;

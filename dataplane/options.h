@@ -39,7 +39,7 @@ struct options {
 	bool no_huge;
 	bool hold;
 	bool promiscuous;
-	bool account_stages;
+	bool sample_all; /* every burst is measured by stages */
 	enum aead_kind aead;
 	enum aead_isa isa;
 	struct tables_size size;

@@ -21,16 +21,51 @@
 #define IDLE_POLLS        256
 #define IDLE_SLEEP_MIN_US 4
 
-void worker_stage(struct worker *w, enum counters_stage stage, uint32_t packets)
+static void stage_charge(struct worker *w, enum counters_stage stage, uint32_t packets,
+			 uint64_t now)
 {
-	uint64_t now;
-
-	if (likely(!w->account_stages))
-		return;
-	now = rte_rdtsc();
 	w->stats.worker->stage_cycles[stage] += now - w->stage_start;
 	w->stats.worker->stage_packets[stage] += packets;
 	w->stage_start = now;
+}
+
+void worker_stage_charge(struct worker *w, enum counters_stage stage, uint32_t packets)
+{
+	stage_charge(w, stage, packets, rte_rdtsc());
+}
+
+static void sample_end(struct worker *w, uint32_t packets, uint64_t now)
+{
+	struct counters_worker *row = w->stats.worker;
+
+	stage_charge(w, STAGE_LOOP, packets, now);
+	row->sampled_polls++;
+	row->sampled_packets += packets;
+	row->sampled_cycles += now - w->poll_start;
+	w->sample_in = w->sample_every;
+}
+
+void worker_account(struct worker *w, uint32_t packets, uint64_t now)
+{
+	struct counters_worker *row = w->stats.worker;
+
+	row->polls++;
+	if (packets == 0) {
+		row->idle_cycles += now - w->poll_start;
+	} else {
+		row->busy_polls++;
+		row->packets += packets;
+		row->busy_cycles += now - w->poll_start;
+		if (unlikely(w->sampling))
+			sample_end(w, packets, now);
+		w->sampling = --w->sample_in == 0;
+	}
+	w->poll_start = w->stage_start = now;
+}
+
+static inline void burst_count(struct worker *w, uint32_t packets)
+{
+	w->stats.worker->bursts[31 - __builtin_clz(packets)]++;
 }
 
 void worker_send(struct worker *w)
@@ -122,8 +157,10 @@ uint32_t worker_inbox(struct worker *w)
 	}
 	worker_send(w);
 	worker_errors(w);
-	if (n != 0)
+	if (n != 0) {
 		worker_finish(w);
+		burst_count(w, n);
+	}
 	return n;
 }
 
@@ -143,13 +180,12 @@ static uint32_t worker_poll(struct worker *w)
 		const struct worker_rx *rx = &w->rx[i];
 		uint16_t n;
 
-		if (w->account_stages)
-			w->stage_start = rte_rdtsc();
 		n = rte_eth_rx_burst(rx->dpdk_id, rx->queue, mbufs, BURST_MAX);
 		if (n == 0)
 			continue;
 		worker_walk(w, rx->port, mbufs, n);
 		worker_finish(w);
+		burst_count(w, n);
 		total += n;
 	}
 	return total;
@@ -176,15 +212,14 @@ static void worker_idle(struct worker *w, struct rte_rcu_qsbr *qsbr, uint32_t *i
 int worker_run(void *arg)
 {
 	struct worker *w = arg;
-	struct counters_worker *row = w->stats.worker;
 	struct rte_rcu_qsbr *qsbr = reclaim_qsbr(w->tables->reclaim);
 	uint32_t idle = 0, n;
-	uint64_t last, now;
 
-	row->lcore = w->lcore;
+	w->stats.worker->lcore = w->lcore;
+	w->sampling = true;
 	rte_rcu_qsbr_thread_register(qsbr, w->id);
 	rte_rcu_qsbr_thread_online(qsbr, w->id);
-	last = rte_rdtsc();
+	w->poll_start = w->stage_start = rte_rdtsc();
 	while (!__atomic_load_n(w->stop, __ATOMIC_RELAXED)) {
 		n = worker_poll(w);
 		rte_rcu_qsbr_quiescent(qsbr, w->id);
@@ -192,15 +227,7 @@ int worker_run(void *arg)
 			worker_idle(w, qsbr, &idle);
 		else
 			idle = 0;
-		now = rte_rdtsc();
-		row->polls++;
-		row->packets += n;
-		row->busy_polls += n != 0;
-		if (n != 0)
-			row->busy_cycles += now - last;
-		else
-			row->idle_cycles += now - last;
-		last = now;
+		worker_account(w, n, rte_rdtsc());
 	}
 	rte_rcu_qsbr_thread_offline(qsbr, w->id);
 	rte_rcu_qsbr_thread_unregister(qsbr, w->id);

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <rte_branch_prediction.h>
+
 #include "aead.h"
 #include "esn_recovery.h"
 #include "icv_failure.h"
@@ -51,7 +53,8 @@ struct worker {
 	uint32_t rx_n;
 	const uint8_t *go;   /* set: poll the ports (start may wait for the first commit) */
 	const uint8_t *stop; /* set: leave */
-	bool account_stages;
+	uint32_t
+		sample_every; /* of polls that find packets, one in so many is measured by stages */
 	uint64_t tsc_hz;
 	uint32_t *fragment_id; /* all workers': id of the next sealed packet that is cut */
 	struct icv_told icv_told;
@@ -63,6 +66,9 @@ struct worker {
 
 	/* Scratch of one burst. */
 	bool tracing;
+	bool sampling; /* this poll is measured, if it finds packets */
+	uint32_t sample_in;
+	uint64_t poll_start; /* TSC */
 	uint64_t stage_start;
 	struct packet_list inbound;  /* ESP, to be decrypted */
 	struct packet_list forward;  /* to be routed in their tenant's VRF */
@@ -183,7 +189,22 @@ static inline uint16_t handoff_generation(const struct tables *t, const struct p
 	return __atomic_load_n(generation, __ATOMIC_RELAXED);
 }
 
-/* Stage accounting: charges the cycles since the last call to a stage. */
-void worker_stage(struct worker *w, enum counters_stage stage, uint32_t packets);
+/*
+ * A prime, so that what comes in a rhythm (of a power of two, most likely) is not always met at the
+ * same beat. A dozen time stamps in so many bursts don't show.
+ */
+#define SAMPLE_EVERY 61
+
+void worker_stage_charge(struct worker *w, enum counters_stage stage, uint32_t packets);
+
+/* In a poll that is measured: charges the cycles since the last call to a stage. */
+static inline void worker_stage(struct worker *w, enum counters_stage stage, uint32_t packets)
+{
+	if (unlikely(w->sampling))
+		worker_stage_charge(w, stage, packets);
+}
+
+/* Counts what a poll that began at w->poll_start has found; the next one begins `now`. */
+void worker_account(struct worker *w, uint32_t packets, uint64_t now);
 
 #endif /* KAIDO_WORKER_H */

@@ -24,7 +24,8 @@ from . import traffic
 
 SETTLE = 0.05  # seconds from waking up to measuring
 PATIENCE = 60
-STAGES = ["rx", "route", "encap", "encrypt", "sad", "decrypt", "decap", "forward", "tx", "other"]
+STAGES = ["rx", "route", "encap", "encrypt", "sad", "decrypt", "decap", "forward", "tx", "other",
+          "loop"]
 BUFFERS = 8192  # beside those that hold the captures
 
 

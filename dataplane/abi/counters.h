@@ -29,6 +29,7 @@
 #define COUNTERS_VERSION 1
 #define COUNTERS_REASONS 64 /* columns in a row of drops; names by ABI_DUMP_REASON */
 #define COUNTERS_STAGES  12
+#define COUNTERS_BURSTS  8
 
 struct counters_table {
 	uint64_t offset; /* from the start of a region */
@@ -58,7 +59,7 @@ struct counters_header {
 static_assert(sizeof(struct counters_header) == 256, "counters_header is 256 bytes");
 
 enum counters_stage {
-	STAGE_RX, /* rx burst and classification */
+	STAGE_RX, /* from the end of the poll before: rx burst and classification */
 	STAGE_ROUTE,
 	STAGE_ENCAP,
 	STAGE_ENCRYPT,
@@ -68,6 +69,7 @@ enum counters_stage {
 	STAGE_FORWARD,
 	STAGE_TX,
 	STAGE_OTHER, /* local, punt, drops */
+	STAGE_LOOP,  /* to the end of the poll: quiescent state, counting */
 };
 
 struct counters_worker {
@@ -79,10 +81,20 @@ struct counters_worker {
 	uint64_t sleeps;
 	uint64_t lcore;
 	uint64_t reserved;
-	uint64_t stage_cycles[COUNTERS_STAGES]; /* filled while stage accounting is on */
-	uint64_t stage_packets[COUNTERS_STAGES];
+	/*
+	 * Of sampled polls, which are some of those that found packets. Every cycle of one belongs to
+	 * a stage: the stages' cycles add up to sampled_cycles, those of busy_cycles in these polls.
+	 */
+	uint64_t stage_cycles[COUNTERS_STAGES];
+	uint64_t stage_packets[COUNTERS_STAGES]; /* that the stage was given */
+	/* Bursts that were taken from a queue, by packets: 1, 2-3, 4-7, ... 64; [log2(packets)]. */
+	uint64_t bursts[COUNTERS_BURSTS];
+	uint64_t sampled_polls;
+	uint64_t sampled_packets;
+	uint64_t sampled_cycles;
+	uint64_t reserved2[5];
 };
-static_assert(sizeof(struct counters_worker) == 256, "counters_worker is four cache lines");
+static_assert(sizeof(struct counters_worker) == 384, "counters_worker is six cache lines");
 
 struct counters_port {
 	uint64_t rx_packets; /* by software: what this writer took from the port */

@@ -180,7 +180,7 @@ static void worker_create(struct soft_gateway *g)
 	w->tsc_hz = 1000; /* a token for an ICMP error with every tick */
 	w->go = &g->go;
 	w->stop = &g->stop;
-	w->account_stages = true;
+	w->sample_every = 1;
 	g->go = 1;
 	gw->pool = g->pool;
 	gw->worker = g->workers;

@@ -23,6 +23,7 @@ COUNTERS_MAGIC = 0x4B41494F434E5431
 COUNTERS_VERSION = 1
 COUNTERS_REASONS = 64
 COUNTERS_STAGES = 12
+COUNTERS_BURSTS = 8
 
 HELLO, HELLO_REPLY, REPLY, BEGIN, COMMIT, ABORT = range(1, 7)
 DUMP, DUMP_RECORDS, DUMP_END, COUNTERS, COUNTERS_REPLY = range(7, 12)
@@ -144,7 +145,9 @@ CountersHeader = _record(
 CountersWorker = _record(
     "counters_worker", ("busy_cycles", u64), ("idle_cycles", u64), ("polls", u64),
     ("busy_polls", u64), ("packets", u64), ("sleeps", u64), ("lcore", u64), ("reserved", u64),
-    ("stage_cycles", u64 * COUNTERS_STAGES), ("stage_packets", u64 * COUNTERS_STAGES))
+    ("stage_cycles", u64 * COUNTERS_STAGES), ("stage_packets", u64 * COUNTERS_STAGES),
+    ("bursts", u64 * COUNTERS_BURSTS), ("sampled_polls", u64), ("sampled_packets", u64),
+    ("sampled_cycles", u64), ("reserved2", u64 * 5))
 CountersPort = _record(
     "counters_port", ("rx_packets", u64), ("rx_bytes", u64), ("tx_packets", u64),
     ("tx_bytes", u64), ("punted", u64), ("injected", u64), ("rx_missed", u64),

@@ -46,7 +46,7 @@ static void test_defaults(void **state)
 	assert_int_equal(o.workers, 1);
 	assert_int_equal(o.worker_cpu[0], 1);
 	assert_int_equal(o.main_cpu, 0);
-	assert_false(o.no_huge || o.hold || o.promiscuous || o.account_stages);
+	assert_false(o.no_huge || o.hold || o.promiscuous || o.sample_all);
 	assert_int_equal(o.size.route_bytes, 4ull << 30);
 	assert_null(o.user);
 }
@@ -84,7 +84,7 @@ static void test_all(void **state)
 	assert_int_equal(o.size.max_tenants, 2);
 	assert_int_equal(o.size.max_adjacencies, 16);
 	assert_int_equal(o.size.route_bytes, 64 << 20);
-	assert_true(o.no_huge && o.hold && o.promiscuous && o.account_stages);
+	assert_true(o.no_huge && o.hold && o.promiscuous && o.sample_all);
 	assert_string_equal(o.user, "nobody");
 	assert_int_equal(parse("--help", &o), 1);
 	assert_int_equal(parse("--version", &o), 1);
