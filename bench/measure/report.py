@@ -50,7 +50,8 @@ def row(records, record):
     low, median, high = record["cycles"]
     peer = peer_of(records, record)
     what = f"{record['name']} {record['direction']}".strip()
-    return (what, str(record["size"] or ""), str(record["key_bits"] or "mixed"), str(record["sas"]),
+    bits = str(record["key_bits"] or ("mixed" if "tenants" in record else ""))
+    return (what, str(record["size"] or ""), bits, str(record["sas"] or ""),
             str(record.get("tenants", "")), number(low), number(median), number(high),
             number(record["mpps"], 2), number(record["gbps"]), number(record["aead_cycles"]),
             number(record["io_cycles"]), number(record.get("rest")),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Suites that Google Benchmark runs: AES-GCM alone, and the tables."""
+"""Suites that Google Benchmark runs: AES-GCM alone, and the tables with ESP around the cipher."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import subprocess
 from harness.gateway import BUILD
 from . import aead, traffic
 
-TABLES = ("route_bench", "sa_bench")
+TABLES = ("route_bench", "sa_bench", "esp_bench")
 ENGINES = "auto,direct,ipsec-mb,openssl"
 
 
@@ -37,8 +37,13 @@ def aead_records(arguments):
             yield one
 
 
-def table_records(arguments):
-    """Look-ups and windows, in the words of their own programs."""
+def in_name(field, name):
+    found = re.search(rf"\b{field}:(\d+)", name)
+    return int(found.group(1)) if found else 0
+
+
+def table_records(arguments, hz):
+    """Look-ups, windows and headers, in the words of their own programs."""
     for program in TABLES:
         output = subprocess.run(
             ["taskset", "-c", str(arguments.place.cpu), os.path.join(BUILD, "bench", program),
@@ -52,7 +57,5 @@ def table_records(arguments):
                 found.setdefault(one["run_name"].replace("/manual_time", ""), []).append(
                     one["cycles"])
         for name, cycles in found.items():
-            sas = re.search(r"sas:(\d+)", name)
-            yield record("tables", name, report["context"]["mhz_per_cpu"] * 1e6,
-                         [min(cycles), statistics.median(cycles), max(cycles)],
-                         sas=int(sas.group(1)) if sas else 0)
+            yield record("tables", name, hz, [min(cycles), statistics.median(cycles), max(cycles)],
+                         sas=in_name("sas", name), size=in_name("len", name))
