@@ -32,12 +32,13 @@ struct engine {
 const engine engines[] = {
 	{ "auto", AEAD_KIND_AUTO, false },
 	{ "direct", AEAD_KIND_IPSEC_MB, true },
+	{ "vaes", AEAD_KIND_VAES, false },
 	{ "ipsec-mb", AEAD_KIND_IPSEC_MB, false },
 	{ "openssl", AEAD_KIND_OPENSSL, false },
 };
 
 struct choice {
-	std::string names = "direct,ipsec-mb,openssl";
+	std::string names = "direct,vaes,ipsec-mb,openssl";
 	std::string lengths = "16,64,128,256,512,1024,1420,2048,4096,9000,imix";
 	std::string keys = "1,1000,100000";
 	std::string key_bits = "128,256";

@@ -61,7 +61,7 @@ static struct esp_pass pass(struct esp_harness *h, uint8_t port, const uint8_t *
 
 	memcpy(before, counted, sizeof(before));
 	result.seconds = now();
-	w->account_stages = true;
+	w->sampling = true;
 	for (uint32_t burst = 0; burst < BURSTS; burst++) {
 		h->bed->tables->sa[1].out.sequence = 1;
 		for (uint32_t i = 0; i < BURST_MAX; i++)

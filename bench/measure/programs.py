@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections import namedtuple
 
+from harness import kaido_abi as abi
 from harness.gateway import Gateway, GatewayError, die_with_parent
 from . import traffic
 
@@ -110,7 +111,7 @@ class Program:
         packets = self.packets()
         return (begin + time.monotonic()) / 2 - waited(self.pid, self.threads), packets
 
-    def run(self, seconds):
+    def run(self, seconds, pause=True):
         """One turn; a longer one where others hold the core for so long that nothing is sent."""
         self.resume()
         time.sleep(SETTLE)
@@ -120,7 +121,8 @@ class Program:
             time.sleep(seconds)
             reading = Reading(before, self.now())
             if reading.packets > 0:
-                self.pause()
+                if pause:
+                    self.pause()
                 return reading
             if time.monotonic() > deadline:
                 raise ProgramError(f"{self.name} sends nothing any more")
@@ -133,6 +135,7 @@ class Kaido(Program):
         """Devices to receive from and to send to: as many as the shape has ports."""
         super().__init__(place.cpu)
         self.shape = shape
+        self.stages = [0] * (1 + abi.COUNTERS_STAGES)
         room, mtu = room_of(shape)
         buffers, memory = memory_of(shape)
         self.gateway = Gateway("--mbufs", str(buffers), "--mbuf-size", str(room), "--mtu", str(mtu),
@@ -167,9 +170,30 @@ class Kaido(Program):
         return sum(self.gateway.transmitted(name) for name in self.outputs)
 
     def worker(self):
-        """(packets, cycles of the polls that found some, cycles by stage)"""
+        """(packets, cycles of the polls that found some)"""
         row = self.gateway.counters.row("worker", 0, 1)
-        return row.packets, row.busy_cycles, dict(zip(STAGES, row.stage_cycles))
+        return row.packets, row.busy_cycles
+
+    def run(self, seconds):
+        """Stages are added up within turns: a poll in which it was stopped says nothing."""
+        self.resume()
+        time.sleep(SETTLE)
+        before = self.sampled()
+        reading = super().run(seconds, pause=False)
+        self.stages = [sum(each) for each in zip(self.stages, (
+            b - a for a, b in zip(before, self.sampled())))]
+        self.pause()
+        return reading
+
+    def sampled(self):
+        """Packets of the polls that were measured by stages, and the stages' cycles."""
+        row = self.gateway.counters.row("worker", 0, 1)
+        return [row.sampled_packets, *row.stage_cycles]
+
+    def stage_cycles(self):
+        """A packet's, by stage, of all turns so far."""
+        packets, *cycles = self.stages
+        return {name: of_stage / packets for name, of_stage in zip(STAGES, cycles) if of_stage}
 
     def drops(self):
         found = {}

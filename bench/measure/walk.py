@@ -68,24 +68,10 @@ def three(values):
     return [min(values), statistics.median(values), max(values)]
 
 
-def kaido_on_pcap(arguments, shape, captures, *options):
+def kaido_on_pcap(arguments, shape, captures):
     outputs = traffic.ports_of(shape) if shape.direction == "in" else 1
     return Kaido(arguments.place, shape, pcap_inputs(captures), null_outputs(outputs),
-                 [*arguments.options, *options])
-
-
-def stages(arguments, shape, captures):
-    """Cycles a packet by stage. Counting them costs some, so it is done in a run of its own."""
-    with kaido_on_pcap(arguments, shape, captures, "--stage-cycles") as kaido:
-        kaido.start()
-        kaido.resume()
-        before = kaido.worker()
-        kaido.pause()
-        kaido.run(arguments.seconds)
-        after = kaido.worker()
-    packets = after[0] - before[0]
-    return {name: (cycles - before[2][name]) / packets for name, cycles in after[2].items()
-            if cycles > before[2][name]}
+                 arguments.options)
 
 
 def measure(arguments, shape, folder):
@@ -116,8 +102,7 @@ def measure(arguments, shape, folder):
                   aead=statistics.median(turns["aead"]), io=statistics.median(turns["testpmd"]))
     ours["rest"] = statistics.median(
         k - t - a for k, t, a in zip(turns["kaido"], turns["testpmd"], turns["aead"]))
-    if arguments.stages:
-        ours["stages"] = stages(arguments, shape, captures)
+    ours["stages"] = kaido.stage_cycles()
     if "secgw" not in turns:
         return [ours]
     ours["ratio"] = statistics.median(
