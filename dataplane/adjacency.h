@@ -36,20 +36,37 @@ struct adjacency {
 };
 static_assert(sizeof(struct adjacency) == 64, "an adjacency is one cache line");
 
-/* Writes the Ethernet header so that it ends at `l3`; returns its length. */
-static inline uint32_t adjacency_write(const struct adjacency *a, uint8_t *l3,
-				       uint16_t ethertype_be)
-{
-	uint32_t len = a->header_len;
-	uint8_t *eth = l3 - len;
-	uint64_t first = __atomic_load_n(&a->destination, __ATOMIC_RELAXED);
+/* An Ethernet header without its EtherType, to be written before many packets. */
+struct adjacency_header {
+	uint64_t first;  /* the destination, and two bytes of the source */
+	uint32_t second; /* the rest of it */
+	uint32_t tag;    /* 802.1Q, where len is 18 */
+	uint32_t len;    /* 14 or 18 */
+};
 
-	memcpy(eth, &first, 8);
-	memcpy(eth + 8, a->header + 8, 4);
-	if (len == 18)
-		memcpy(eth + 12, a->header + 12, 4);
+static inline struct adjacency_header adjacency_header(const struct adjacency *a)
+{
+	struct adjacency_header header = {
+		.first = __atomic_load_n(&a->destination, __ATOMIC_RELAXED),
+		.len = a->header_len,
+	};
+
+	memcpy(&header.second, a->header + 8, 4);
+	memcpy(&header.tag, a->header + 12, 4);
+	return header;
+}
+
+/* Writes it so that it ends at `l3`. */
+static inline void adjacency_write(const struct adjacency_header *header, uint8_t *l3,
+				   uint16_t ethertype_be)
+{
+	uint8_t *eth = l3 - header->len;
+
+	memcpy(eth, &header->first, 8);
+	memcpy(eth + 8, &header->second, 4);
+	if (header->len == 18)
+		memcpy(eth + 12, &header->tag, 4);
 	memcpy(l3 - 2, &ethertype_be, 2);
-	return len;
 }
 
 #endif /* KAIDO_ADJACENCY_H */

@@ -15,10 +15,11 @@
 #include "upper.h"
 #include "worker.h"
 
-#define ETHERTYPE_IPV4 0x0800
-#define ETHERTYPE_ARP  0x0806
-#define ETHERTYPE_VLAN 0x8100
-#define ETHERTYPE_IPV6 0x86dd
+/* As they load from a frame. */
+#define ETHERTYPE_IPV4_BE 0x0008
+#define ETHERTYPE_ARP_BE  0x0608
+#define ETHERTYPE_VLAN_BE 0x0081
+#define ETHERTYPE_IPV6_BE 0xdd86
 
 #define ESP_SPI_MIN 256 /* below: reserved, and zero is IKE's marker behind UDP */
 
@@ -185,82 +186,132 @@ static void classify_arp(struct worker *w, struct packet *p)
 	classify_neighbour(w, p);
 }
 
-/* Beyond Ethernet. */
-static void classify_packet(struct worker *w, struct packet *p, uint16_t ethertype, uint32_t avail,
-			    bool group, struct in_run *run)
+static __attribute__((noinline)) void classify_bad(struct worker *w, struct packet *p,
+						   enum drop_reason reason)
+{
+	if (p->tenant == 0)
+		underlay_drop(w, p, reason);
+	else
+		packet_drop(w, p, reason);
+}
+
+/* Neither IPv4 nor IPv6. */
+static __attribute__((noinline)) void classify_no_ip(struct worker *w, struct packet *p,
+						     uint16_t ethertype_be)
+{
+	if (ethertype_be == ETHERTYPE_ARP_BE)
+		classify_arp(w, p);
+	else
+		classify_bad(w, p, DROP_ethertype);
+}
+
+static inline void classify_tenant(struct worker *w, struct packet *p)
+{
+	p->walk = ABI_TRACE_OUTBOUND;
+	packet_push(&w->forward, p);
+}
+
+/* Beyond Ethernet; p->length is what the frame has. */
+static inline void classify_packet(struct worker *w, struct packet *p, uint16_t ethertype_be,
+				   bool group, struct in_run *run)
 {
 	bool good =
 		(p->mbuf->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD;
 	enum drop_reason reason;
 
-	p->length = (uint16_t)avail;
-	if (likely(ethertype == ETHERTYPE_IPV4 || ethertype == ETHERTYPE_IPV6)) {
-		p->family = ethertype == ETHERTYPE_IPV4 ? IP_V4 : IP_V6;
-		reason = ip_header_check(p->l3, avail, p->family, good, &p->length);
+	if (likely(ethertype_be == ETHERTYPE_IPV4_BE)) {
+		p->family = IP_V4;
+		reason = ip_header_check(p->l3, p->length, IP_V4, good, &p->length);
+	} else if (likely(ethertype_be == ETHERTYPE_IPV6_BE)) {
+		p->family = IP_V6;
+		reason = ip_header_check(p->l3, p->length, IP_V6, good, &p->length);
 	} else {
-		reason = ethertype == ETHERTYPE_ARP ? DROP_NONE : DROP_ethertype;
+		in_run_add(w, run, p);
+		classify_no_ip(w, p, ethertype_be);
+		return;
 	}
 	in_run_add(w, run, p);
-	if (unlikely(reason != DROP_NONE)) {
-		if (p->tenant == 0) {
-			w->stats.tenant[0].in_packets++;
-			w->stats.tenant[0].in_bytes += p->length;
-		}
-		packet_drop(w, p, reason);
-	} else if (unlikely(ethertype == ETHERTYPE_ARP)) {
-		classify_arp(w, p);
-	} else if (p->tenant == 0) {
+	if (unlikely(reason != DROP_NONE))
+		classify_bad(w, p, reason);
+	else if (p->tenant == 0)
 		classify_underlay(w, p);
-	} else if (unlikely(is_neighbour_discovery(p))) {
+	else if (unlikely(is_neighbour_discovery(p)))
 		classify_arp(w, p);
-	} else if (unlikely(group)) {
+	else if (unlikely(group))
 		packet_drop(w, p, DROP_multicast);
-	} else {
-		p->walk = ABI_TRACE_OUTBOUND;
-		packet_push(&w->forward, p);
-	}
+	else
+		classify_tenant(w, p);
 }
 
-static inline void classify_frame(struct worker *w, struct packet *p, struct in_run *run)
+/* A descriptor without what classify_frame() sets, or the walks on the way. */
+static inline void packet_init(struct packet *p, struct rte_mbuf *m, uint8_t port)
 {
-	const struct table_port *port = &w->tables->port[p->rx_port];
+	p->mbuf = m;
+	p->sequence = 0;
+	p->tunnel = 0;
+	p->sa_id = 0;
+	p->inner_length = 0;
+	p->outer_length = 0;
+	p->rx_port = port;
+	p->reason = DROP_NONE;
+	p->walk = ABI_TRACE_NONE;
+	p->flags = 0;
+	p->esp_offset = 0;
+}
+
+/* Nobody's: only its port counts it. */
+static __attribute__((noinline)) void frame_drop(struct worker *w, struct packet *p,
+						 enum drop_reason reason)
+{
+	p->l3 = rte_pktmbuf_mtod(p->mbuf, uint8_t *);
+	p->tenant = 0;
+	p->attachment = 0;
+	p->length = 0;
+	p->family = IP_V4;
+	packet_drop(w, p, reason);
+}
+
+static inline void classify_frame(struct worker *w, struct packet *p, const struct table_port *port,
+				  struct in_run *run)
+{
 	struct rte_mbuf *m = p->mbuf;
 	uint32_t len = m->pkt_len, l2 = RTE_ETHER_HDR_LEN;
-	uint16_t ethertype, vlan = 0;
+	uint16_t ethertype_be, vlan = 0;
 	const uint8_t *eth;
 	uint64_t mac;
 
 	if (unlikely(m->nb_segs != 1 && !segments_receive(p))) {
-		packet_drop(w, p, DROP_multi_segment);
+		frame_drop(w, p, DROP_multi_segment);
 		return;
 	}
 	if (unlikely(len < RTE_ETHER_HDR_LEN + IPV4_HEADER_MIN)) {
-		packet_drop(w, p, DROP_frame_short);
+		frame_drop(w, p, DROP_frame_short);
 		return;
 	}
 	eth = rte_pktmbuf_mtod(m, const uint8_t *);
-	mac = load64(eth) & 0xffffffffffffull;
-	ethertype = load_be16(eth + 12);
-	if (m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) {
+	mac = load64(eth);
+	ethertype_be = load16(eth + 12);
+	if (unlikely(m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED)) {
 		vlan = m->vlan_tci & 0xfff;
-	} else if (ethertype == ETHERTYPE_VLAN) {
+	} else if (ethertype_be == ETHERTYPE_VLAN_BE) {
 		l2 += RTE_VLAN_HLEN;
 		vlan = load_be16(eth + 14) & 0xfff;
-		ethertype = load_be16(eth + 16);
+		ethertype_be = load16(eth + 16);
 	}
 	p->attachment = port->vlan[vlan];
 	if (unlikely(p->attachment == 0)) {
-		packet_drop(w, p, DROP_no_attachment);
+		frame_drop(w, p, DROP_no_attachment);
 		return;
 	}
-	if (unlikely(mac != port->mac && !(mac & 1))) {
-		p->attachment = 0; /* another station's: none of the tenant's business */
-		packet_drop(w, p, DROP_not_for_us);
+	if (unlikely((mac ^ port->mac) << 16 != 0 && !(mac & 1))) {
+		/* Another station's: none of the tenant's business. */
+		frame_drop(w, p, DROP_not_for_us);
 		return;
 	}
 	p->tenant = w->tables->attachment[p->attachment].tenant;
 	p->l3 = rte_pktmbuf_mtod_offset(m, uint8_t *, l2);
-	classify_packet(w, p, ethertype, len - l2, mac & 1, run);
+	p->length = (uint16_t)(len - l2);
+	classify_packet(w, p, ethertype_be, mac & 1, run);
 }
 
 void classify_burst(struct worker *w, uint8_t port, struct rte_mbuf **mbufs, uint32_t n)
@@ -273,9 +324,9 @@ void classify_burst(struct worker *w, uint8_t port, struct rte_mbuf **mbufs, uin
 	for (uint32_t i = 0; i < n; i++) {
 		struct packet *p = &w->packet[i];
 
-		*p = (struct packet){ .mbuf = mbufs[i], .rx_port = port };
+		packet_init(p, mbufs[i], port);
 		bytes += mbufs[i]->pkt_len;
-		classify_frame(w, p, &run);
+		classify_frame(w, p, &w->tables->port[port], &run);
 	}
 	in_run_end(w, &run);
 	w->stats.port[port].rx_packets += n;

@@ -40,54 +40,40 @@ static void inbound_unknown(struct worker *w, struct packet *p, enum drop_reason
 	packet_drop(w, p, reason);
 }
 
-/* SPI -> SA, and with it tenant and tunnel. Returns the number left in list. */
-static void inbound_sa(struct worker *w, struct packet_list *list)
+/* SPI -> SA; what will be needed of it is on its way to the cache. */
+static void inbound_find(struct worker *w, struct packet_list *list)
 {
-	uint32_t spi[BURST_MAX], id[BURST_MAX], kept = 0;
+	union sa *sas = w->tables->sa;
+	uint32_t spi[BURST_MAX], id[BURST_MAX], kept = 0, last = 0;
 
 	for (uint32_t i = 0; i < list->n; i++) {
 		const struct packet *p = list->p[i];
 		uint32_t least = p->esp_offset + ESP_HEADER_LEN + ESP_TRAILER + AEAD_TAG_LEN;
 
 		/* One that is too short has no SPI to look up; 0 is never in the SAD. */
-		spi[i] = p->length >= least ? load32(packet_esp(p)) : 0;
+		spi[i] = likely(p->length >= least) ? load32(packet_esp(p)) : 0;
 	}
 	sad_lookup_burst(w->tables->sad, spi, id, list->n);
 	for (uint32_t i = 0; i < list->n; i++)
-		rte_prefetch0(&w->tables->sa[id[i]].in);
+		rte_prefetch0(&sas[id[i]].in);
 	for (uint32_t i = 0; i < list->n; i++) {
 		struct packet *p = list->p[i];
-		const struct sa_in *sa = &w->tables->sa[id[i]].in;
+		union sa *sa = &sas[id[i]];
 
 		if (unlikely(id[i] == 0)) {
 			inbound_unknown(w, p, spi[i] == 0 ? DROP_frame_short : DROP_spi_unknown);
 			continue;
 		}
-		p->sa = &w->tables->sa[id[i]];
+		p->sa = sa;
 		p->sa_id = id[i];
-		p->tenant = sa->tenant;
-		p->tunnel = sa->tunnel;
-		rte_prefetch0(sa->replay);
-		aead_key_prefetch(sa->key);
+		if (id[i] != last) {
+			last = id[i];
+			rte_prefetch0(sa->in.replay);
+			aead_key_prefetch(sa->in.key);
+		}
 		list->p[kept++] = p;
 	}
 	list->n = kept;
-}
-
-/* Counts what came in for its tenant, a run of one tenant at a time. */
-static void inbound_count(struct worker *w, const struct packet_list *list)
-{
-	uint32_t i = 0;
-
-	while (i < list->n) {
-		uint32_t tenant = list->p[i]->tenant, first = i;
-		uint64_t bytes = 0;
-
-		for (; i < list->n && list->p[i]->tenant == tenant; i++)
-			bytes += list->p[i]->length;
-		w->stats.tenant[tenant].in_packets += i - first;
-		w->stats.tenant[tenant].in_bytes += bytes;
-	}
 }
 
 static void inbound_replayed(struct worker *w, struct packet *p, enum replay_verdict verdict)
@@ -102,34 +88,62 @@ static void inbound_replayed(struct worker *w, struct packet *p, enum replay_ver
 	packet_drop(w, p, reason[verdict]);
 }
 
-/* The read-only replay check, and the operation for the cipher. Survivors' ops match the list. */
-static void inbound_prepare(struct worker *w, struct packet_list *list)
+static __attribute__((noinline)) void inbound_refuse(struct worker *w, struct packet *p,
+						      const struct sa_in *sa)
 {
-	uint32_t kept = 0;
+	packet_drop(w, p, sa->flags & SA_EXPIRED ? DROP_sa_expired : DROP_encapsulation);
+}
 
-	w->esn.saved = NULL;
-	for (uint32_t i = 0; i < list->n; i++) {
-		struct packet *p = list->p[i];
-		const struct sa_in *sa = &p->sa->in;
+/* With ESN the high half is authenticated, too; it isn't sent (RFC 4106 section 5). */
+static inline void inbound_aad_esn(struct worker *w, struct packet *p, struct aead_op *op,
+				   uint32_t low)
+{
+	const struct sa_in *sa = &p->sa->in;
+
+	store32(op->aad, sa->spi);
+	store32(op->aad + 4, __builtin_bswap32((uint32_t)(p->sequence >> 32)));
+	store32(op->aad + 8, __builtin_bswap32(low));
+	op->aad_len = 12;
+	if (unlikely(__atomic_load_n(&sa->replay->failed, __ATOMIC_RELAXED) >= ESN_FAILURES))
+		esn_recovery_save(w, p, op);
+}
+
+/*
+ * n packets of one SA: the read-only replay check, and the operations for the cipher. Survivors follow
+ * the `kept` ones before, with their ops. Returns how many there are.
+ */
+static uint32_t inbound_prepare(struct worker *w, struct packet **run, uint32_t n, uint32_t kept)
+{
+	const struct sa_in *sa = &run[0]->sa->in;
+	const struct replay *replay = sa->replay;
+	const struct aead_key *key = sa->key;
+	struct counters_tenant *row = &w->stats.tenant[sa->tenant];
+	uint32_t tenant = sa->tenant, tunnel = sa->tunnel, survivors = 0;
+	uint8_t flags = sa->flags, form = flags & (SA_UDP | SA_EXPIRED);
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct packet *p = run[i];
+		struct aead_op *op = &w->op[kept + survivors];
 		uint8_t *esp = p->l3 + p->esp_offset;
-		struct aead_op *op = &w->op[kept];
 		uint32_t low = __builtin_bswap32(load32(esp + 4));
 		enum replay_verdict verdict;
 
+		p->tenant = tenant;
+		p->tunnel = tunnel;
+		bytes += p->length;
 		/* One comparison for both: the encapsulation, and that the SA lives. */
-		if (unlikely((sa->flags & (SA_UDP | SA_EXPIRED)) !=
-			     (p->flags & PACKET_UDP ? SA_UDP : 0))) {
-			packet_drop(w, p,
-				    sa->flags & SA_EXPIRED ? DROP_sa_expired : DROP_encapsulation);
+		if (unlikely(form != (p->flags & PACKET_UDP))) {
+			inbound_refuse(w, p, sa);
 			continue;
 		}
-		p->sequence = sa->flags & SA_ESN ? replay_guess(sa->replay, low) : low;
-		verdict = replay_check(sa->replay, p->sequence);
+		p->sequence = flags & SA_ESN ? replay_guess(replay, low) : low;
+		verdict = replay_check(replay, p->sequence);
 		if (unlikely(verdict != REPLAY_NEW)) {
 			inbound_replayed(w, p, verdict);
 			continue;
 		}
-		op->key = sa->key;
+		op->key = key;
 		op->data = esp + ESP_HEADER_LEN;
 		op->len = p->length - p->esp_offset - ESP_HEADER_LEN - AEAD_TAG_LEN;
 		op->tag = op->data + op->len;
@@ -137,22 +151,19 @@ static void inbound_prepare(struct worker *w, struct packet_list *list)
 		if (unlikely(p->flags & PACKET_SEGMENTS))
 			op->chain = segments_aead(p, op->data);
 		op->iv = load64(esp + 8);
-		if (sa->flags & SA_ESN) {
-			store32(op->aad, sa->spi);
-			store32(op->aad + 4, __builtin_bswap32((uint32_t)(p->sequence >> 32)));
-			store32(op->aad + 8, __builtin_bswap32(low));
-			op->aad_len = 12;
-			if (unlikely(__atomic_load_n(&sa->replay->failed, __ATOMIC_RELAXED) >=
-				     ESN_FAILURES))
-				esn_recovery_save(w, p, op);
+		if (flags & SA_ESN) {
+			inbound_aad_esn(w, p, op, low);
 		} else {
 			store64(op->aad, load64(esp));
 			op->aad_len = 8;
 		}
-		list->p[kept++] = p;
+		w->inbound.p[kept + survivors++] = p;
 	}
-	list->n = kept;
+	row->in_packets += n;
+	row->in_bytes += bytes;
+	return kept + survivors;
 }
+static_assert((int)SA_UDP == (int)PACKET_UDP, "one comparison serves what the SA and the packet say");
 
 static void inbound_decrypt(struct worker *w, struct packet_list *list)
 {
@@ -324,16 +335,10 @@ static void inbound_decap(struct worker *w, struct packet_list *list)
 		struct packet *p = list->p[i];
 		enum drop_reason reason = inbound_strip(p);
 
-		if (unlikely(reason != DROP_NONE)) {
+		if (unlikely(reason != DROP_NONE))
 			packet_drop(w, p, reason);
-			continue;
-		}
-		w->query[kept] = (struct route_query){
-			.table = &w->tables->vrf[p->tenant],
-			.addr = ip_source(p->l3, p->family),
-			.family = p->family,
-		};
-		list->p[kept++] = p;
+		else
+			list->p[kept++] = p;
 	}
 	list->n = kept;
 }
@@ -350,6 +355,69 @@ static void inbound_mss(const struct worker *w, const struct packet *p)
 			      sa->mss);
 }
 
+static inline bool same_source(const struct packet *a, const struct packet *b)
+{
+	if (a->sa_id != b->sa_id || a->family != b->family)
+		return false;
+	if (likely(a->family == IP_V4))
+		return load32(a->l3 + 12) == load32(b->l3 + 12);
+	return memcmp(a->l3 + 8, b->l3 + 8, 16) == 0;
+}
+
+/* Where answers to the inner sources would go: one look-up for packets in a row from one source. */
+static void inbound_route_back(struct worker *w, struct packet_list *list)
+{
+	uint32_t queries = 0;
+	uint8_t query[BURST_MAX];
+
+	for (uint32_t i = 0; i < list->n; i++) {
+		const struct packet *p = list->p[i];
+
+		if (i == 0 || !same_source(p, list->p[i - 1]))
+			w->query[queries++] = (struct route_query){
+				.table = &w->tables->vrf[p->tenant],
+				.addr = ip_source(p->l3, p->family),
+				.family = p->family,
+			};
+		query[i] = (uint8_t)(queries - 1);
+	}
+	route_lookup_burst(w->tables->routes, w->query, queries);
+	for (uint32_t i = 0; i < list->n; i++)
+		list->p[i]->route = w->query[query[i]].value;
+}
+
+/* n packets of one SA that came in. */
+static void inbound_accept(struct worker *w, struct packet **run, uint32_t n)
+{
+	struct counters_tunnel *tunnel = &w->stats.tunnel[run[0]->tunnel];
+	uint32_t back = route_value(ROUTE_KIND_TUNNEL, run[0]->tunnel);
+	bool selectors = run[0]->sa->in.flags & SA_SELECTORS;
+	uint64_t packets = 0, inner = 0, outer = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct packet *p = run[i];
+
+		if (unlikely(p->route != back)) {
+			packet_drop(w, p, DROP_inner_source);
+			continue;
+		}
+		if (unlikely(selectors) && !selectors_allow(w, p, SELECTOR_REMOTE)) {
+			packet_drop(w, p, DROP_selector);
+			continue;
+		}
+		if (mss_is_tcp(p->l3, p->family))
+			inbound_mss(w, p);
+		packets++;
+		inner += p->length;
+		outer += p->outer_length;
+		packet_push(&w->forward, p);
+	}
+	tunnel->in_packets += packets;
+	tunnel->in_inner_bytes += inner;
+	tunnel->in_outer_bytes += outer;
+	w->stats.sa[run[0]->sa_id].bytes += inner;
+}
+
 /*
  * A tunnel may send what would be routed back into it: the look-up that routes is also the policy
  * (RFC 4301 section 5.2 step 4), so no address outside a tunnel's networks can come out of it. Where
@@ -359,47 +427,31 @@ static void inbound_source(struct worker *w, struct packet_list *list)
 {
 	uint32_t i = 0;
 
-	route_lookup_burst(w->tables->routes, w->query, list->n);
+	inbound_route_back(w, list);
 	while (i < list->n) {
-		uint32_t id = list->p[i]->sa_id;
-		struct counters_tunnel *tunnel = &w->stats.tunnel[list->p[i]->tunnel];
-		bool selectors = list->p[i]->sa->in.flags & SA_SELECTORS;
-		uint64_t packets = 0, inner = 0, outer = 0;
+		uint32_t first = i, id = list->p[i]->sa_id;
 
-		for (; i < list->n && list->p[i]->sa_id == id; i++) {
-			struct packet *p = list->p[i];
-
-			if (unlikely(w->query[i].value !=
-				     route_value(ROUTE_KIND_TUNNEL, p->tunnel))) {
-				packet_drop(w, p, DROP_inner_source);
-				continue;
-			}
-			if (unlikely(selectors) && !selectors_allow(w, p, SELECTOR_REMOTE)) {
-				packet_drop(w, p, DROP_selector);
-				continue;
-			}
-			if (mss_is_tcp(p->l3, p->family))
-				inbound_mss(w, p);
-			packets++;
-			inner += p->length;
-			outer += p->outer_length;
-			packet_push(&w->forward, p);
-		}
-		tunnel->in_packets += packets;
-		tunnel->in_inner_bytes += inner;
-		tunnel->in_outer_bytes += outer;
-		w->stats.sa[id].bytes += inner;
+		while (i < list->n && list->p[i]->sa_id == id)
+			i++;
+		inbound_accept(w, &list->p[first], i - first);
 	}
 }
 
 void inbound_burst(struct worker *w)
 {
 	struct packet_list *list = &w->inbound;
-	uint32_t n = list->n;
+	uint32_t n = list->n, i = 0, kept = 0;
 
-	inbound_sa(w, list);
-	inbound_count(w, list);
-	inbound_prepare(w, list);
+	inbound_find(w, list);
+	w->esn.saved = NULL;
+	while (i < list->n) {
+		uint32_t first = i, id = list->p[i]->sa_id;
+
+		while (i < list->n && list->p[i]->sa_id == id)
+			i++;
+		kept = inbound_prepare(w, &list->p[first], i - first, kept);
+	}
+	list->n = kept;
 	worker_stage(w, STAGE_SAD, n);
 	inbound_decrypt(w, list);
 	worker_stage(w, STAGE_DECRYPT, list->n);

@@ -88,8 +88,9 @@ static inline uint64_t ipv4_checksum_sum(const uint8_t *l3, uint32_t header_len)
 	uint64_t sum = (uint64_t)load32(l3) + load32(l3 + 4) + load32(l3 + 8) + load32(l3 + 12) +
 		       load32(l3 + 16);
 
-	for (uint32_t i = IPV4_HEADER_MIN; i < header_len; i += 4)
-		sum += load32(l3 + i);
+	if (__builtin_expect(header_len != IPV4_HEADER_MIN, 0))
+		for (uint32_t i = IPV4_HEADER_MIN; i < header_len; i += 4)
+			sum += load32(l3 + i);
 	return sum;
 }
 
@@ -106,14 +107,19 @@ static inline enum drop_reason ip_header_check(const uint8_t *l3, uint32_t avail
 	if (family == IP_V4) {
 		if (avail < IPV4_HEADER_MIN)
 			return DROP_frame_short;
-		header_len = (l3[0] & 0xfu) * 4;
+		header_len = IPV4_HEADER_MIN;
 		total = load_be16(l3 + 2);
-		if (l3[0] >> 4 != 4 || header_len < IPV4_HEADER_MIN || header_len > total)
+		if (__builtin_expect(l3[0] != 0x45, 0)) {
+			header_len = (l3[0] & 0xfu) * 4;
+			if (l3[0] >> 4 != 4 || header_len < IPV4_HEADER_MIN)
+				return DROP_ip_header;
+		}
+		if (header_len > total)
 			return DROP_ip_header;
 		if (total > avail)
 			return DROP_frame_short;
-		if (!checksum_known_good &&
-		    checksum_fold(ipv4_checksum_sum(l3, header_len)) != 0xffff)
+		/* One's complement 0xffff, which is to say a multiple of it: the sum isn't 0. */
+		if (!checksum_known_good && ipv4_checksum_sum(l3, header_len) % 0xffff != 0)
 			return DROP_ip_checksum;
 	} else {
 		if (avail < IPV6_HEADER_LEN)

@@ -98,7 +98,6 @@ void lifetime_inbound(struct worker *w, struct packet_list *list)
 				packet_drop(w, list->p[k], DROP_sa_expired);
 				continue;
 			}
-			w->query[kept] = w->query[k];
 			list->p[kept++] = list->p[k];
 		}
 	}

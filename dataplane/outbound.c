@@ -38,22 +38,6 @@ static enum drop_reason outbound_big(struct worker *w, struct packet *p, const s
 	return DROP_NONE;
 }
 
-/* What may enter the tunnel; its size, by the ends that it is going to leave with; room in the buffer. */
-static inline enum drop_reason outbound_check(struct worker *w, struct packet *p,
-					      const struct sa_outer *o)
-{
-	enum drop_reason reason;
-
-	if (unlikely(p->sa->out.flags & SA_SELECTORS) && !selectors_allow(w, p, SELECTOR_LOCAL))
-		return DROP_selector;
-	if (unlikely(p->length > __atomic_load_n(&o->inner_mtu, __ATOMIC_RELAXED))) {
-		reason = outbound_big(w, p, o);
-		if (reason != DROP_NONE)
-			return reason;
-	}
-	return likely(esp_encap_fits(p)) ? DROP_NONE : outbound_make_room(p);
-}
-
 /*
  * Traffic flow confidentiality (RFC 4303 section 2.7): zeros behind the inner packet, whose own header
  * tells where it ends; as many as were asked for, but no more than fit the tunnel.
@@ -83,52 +67,98 @@ static __attribute__((noinline)) enum drop_reason outbound_pad(struct packet *p)
 	return DROP_NONE;
 }
 
-static void outbound_sa(struct worker *w, struct packet_list *list)
+/* What may enter the tunnel; its size, by the ends that it is going to leave with; room in the buffer. */
+static enum drop_reason outbound_examine(struct worker *w, struct packet *p)
+{
+	const struct sa_out *sa = &p->sa->out;
+	const struct sa_outer *o = &sa->outer[p->outer];
+	enum drop_reason reason;
+
+	if ((sa->flags & SA_SELECTORS) && !selectors_allow(w, p, SELECTOR_LOCAL))
+		return DROP_selector;
+	if (p->length > __atomic_load_n(&o->inner_mtu, __ATOMIC_RELAXED)) {
+		reason = outbound_big(w, p, o);
+		if (reason != DROP_NONE)
+			return reason;
+	}
+	if (!esp_encap_fits(p)) {
+		reason = outbound_make_room(p);
+		if (reason != DROP_NONE)
+			return reason;
+	}
+	p->inner_length = p->length;
+	return p->length < sa->pad_to ? outbound_pad(p) : DROP_NONE;
+}
+
+/* From tunnels to SAs; what will be needed of them is on its way to the cache. */
+static void outbound_find(struct worker *w, struct packet_list *list)
 {
 	const struct tables *t = w->tables;
-	uint32_t n = list->n, kept = 0;
+	const union sa *last = NULL;
+	uint32_t n = list->n, route = 0, tunnel = 0, id = 0;
+	union sa *sa = t->sa;
+	uint8_t outer = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
 		struct packet *p = list->p[i];
-		uint32_t tunnel = route_index(p->route);
 
-		p->tunnel = tunnel;
+		if (p->route != route) {
+			route = p->route;
+			tunnel = route_index(route);
+			id = __atomic_load_n(&t->tunnel[tunnel].sa_out, __ATOMIC_ACQUIRE);
+			sa = &t->sa[id];
+			rte_prefetch0(&sa->out);
+		}
 		p->walk = ABI_TRACE_OUTBOUND;
-		p->sa_id = __atomic_load_n(&t->tunnel[tunnel].sa_out, __ATOMIC_ACQUIRE);
-		p->sa = &t->sa[p->sa_id];
-		rte_prefetch0(&p->sa->out);
+		p->tunnel = tunnel;
+		p->sa_id = id;
+		p->sa = sa;
 	}
 	for (uint32_t i = 0; i < n; i++) {
 		struct packet *p = list->p[i];
-		const struct sa_out *sa = &p->sa->out;
-		uint8_t outer = sa_active(sa);
-		enum drop_reason reason =
-			p->sa_id != 0 ? outbound_check(w, p, &sa->outer[outer]) : DROP_no_sa;
 
+		if (p->sa != last) {
+			last = p->sa;
+			outer = sa_active(&last->out);
+			rte_prefetch0(last->out.header[outer]);
+			if (likely(p->sa_id != 0))
+				aead_key_prefetch(last->out.key);
+		}
 		p->outer = outer;
-		if (unlikely(reason != DROP_NONE)) {
-			if (reason == DROP_too_big)
-				packet_oversize(w, p);
-			else
-				packet_drop(w, p, reason);
-			continue;
-		}
-		p->inner_length = p->length;
-		if (unlikely(p->length < sa->pad_to)) {
-			reason = outbound_pad(p);
-			if (reason != DROP_NONE) {
-				packet_drop(w, p, reason);
-				continue;
-			}
-		}
-		rte_prefetch0(sa->header[outer]);
-		aead_key_prefetch(sa->key);
-		if (mss_is_tcp(p->l3, p->family) && !(sa->flags & SA_MSS_OFF))
-			mss_clamp_syn(p->l3, p->inner_length, p->family, sa_inner_mtu(sa, outer),
-				      sa->mss);
-		list->p[kept++] = p;
 	}
-	list->n = kept;
+}
+
+static __attribute__((noinline)) bool outbound_refuse(struct worker *w, struct packet *p)
+{
+	enum drop_reason reason = outbound_examine(w, p);
+
+	if (reason == DROP_too_big)
+		packet_oversize(w, p);
+	else if (reason != DROP_NONE)
+		packet_drop(w, p, reason);
+	return reason != DROP_NONE;
+}
+
+/* n packets of one SA: those that may go into its tunnel go to `to`. */
+static uint32_t outbound_admit(struct worker *w, struct packet **run, uint32_t n,
+			       struct packet **to)
+{
+	const struct sa_out *sa = &run[0]->sa->out;
+	uint32_t most = sa_inner_mtu(sa, run[0]->outer), least = sa->pad_to, kept = 0;
+	bool plain = !(sa->flags & SA_SELECTORS), mss = !(sa->flags & SA_MSS_OFF);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct packet *p = run[i];
+
+		if (likely(plain && p->length >= least && p->length <= most && esp_encap_fits(p)))
+			p->inner_length = p->length;
+		else if (outbound_refuse(w, p))
+			continue;
+		if (mss_is_tcp(p->l3, p->family) && mss)
+			mss_clamp_syn(p->l3, p->inner_length, p->family, most, sa->mss);
+		to[kept++] = p;
+	}
+	return kept;
 }
 
 static bool outbound_is_over(const struct worker *w, const struct packet *p)
@@ -165,53 +195,85 @@ static uint32_t outbound_grant(struct worker *w, struct packet **run, uint32_t n
 	return lifetime_take_bytes(w, run, n);
 }
 
-static uint32_t outbound_run(struct worker *w, struct packet **run, uint32_t n, uint32_t kept)
+/* Packets at list->p[from] of one SA, and for one pair of its tunnel's ends. */
+static inline uint32_t outbound_run_length(const struct packet_list *list, uint32_t from)
 {
-	struct counters_sa *row = &w->stats.sa[run[0]->sa_id];
-	struct sa_out *sa = &run[0]->sa->out;
-	uint8_t outer = run[0]->outer;
-	uint64_t first = 0, bytes = 0;
-	uint32_t granted = outbound_grant(w, run, n, &first);
+	uint32_t id = list->p[from]->sa_id, i = from + 1;
+	uint8_t outer = list->p[from]->outer;
 
-	for (uint32_t i = 0; i < granted; i++) {
-		struct packet *p = run[i];
-
-		p->sequence = first + i;
-		bytes += p->inner_length;
-		esp_encap(p, sa, outer, w->tables->flow_key, &w->op[kept + i]);
-		if (unlikely(p->flags & PACKET_DUMMY))
-			dummy_mark(p);
-		w->encap.p[kept + i] = p;
-	}
-	if (unlikely(granted < n))
-		outbound_stop(w, run + granted, n - granted);
-	row->packets += granted;
-	row->bytes += bytes;
-	if (granted != 0)
-		row->sequence = first + granted - 1;
-	return granted;
+	while (i < list->n && list->p[i]->sa_id == id && list->p[i]->outer == outer)
+		i++;
+	return i - from;
 }
 
-void outbound_burst(struct worker *w)
+static void outbound_no_sa(struct worker *w, struct packet **run, uint32_t n)
 {
-	struct packet_list *list = &w->encap;
-	uint32_t i = 0, kept = 0, n, failed;
+	for (uint32_t i = 0; i < n; i++)
+		packet_drop(w, run[i], DROP_no_sa);
+}
 
-	outbound_sa(w, list);
-	n = list->n;
-	while (i < n) {
-		uint32_t first = i, id = list->p[i]->sa_id;
-		uint8_t outer = list->p[i]->outer;
+static void outbound_check(struct worker *w, struct packet_list *list)
+{
+	uint32_t kept = 0, n;
 
-		while (i < n && list->p[i]->sa_id == id && list->p[i]->outer == outer)
-			i++;
-		kept += outbound_run(w, &list->p[first], i - first, kept);
+	for (uint32_t i = 0; i < list->n; i += n) {
+		struct packet **run = &list->p[i];
+
+		n = outbound_run_length(list, i);
+		if (likely(run[0]->sa_id != 0))
+			kept += outbound_admit(w, run, n, &list->p[kept]);
+		else
+			outbound_no_sa(w, run, n);
 	}
-	worker_stage(w, STAGE_ENCAP, n);
-	failed = aead_encrypt(w->tables->aead, w->op, kept);
-	worker_stage(w, STAGE_ENCRYPT, kept);
-	for (i = 0; i < kept; i++) {
-		struct packet *p = list->p[i];
+	list->n = kept;
+}
+
+/* Sequence numbers for all of them, in order; what gets none is dropped. */
+static void outbound_number(struct worker *w, struct packet_list *list)
+{
+	uint32_t kept = 0, n, granted;
+	uint64_t first = 0;
+
+	for (uint32_t i = 0; i < list->n; i += n) {
+		struct packet **run = &list->p[i];
+
+		n = outbound_run_length(list, i);
+		granted = outbound_grant(w, run, n, &first);
+		if (unlikely(granted < n))
+			outbound_stop(w, run + granted, n - granted);
+		for (uint32_t k = 0; k < granted; k++) {
+			run[k]->sequence = first + k;
+			list->p[kept++] = run[k];
+		}
+	}
+	list->n = kept;
+}
+
+/* n packets of one SA; how the ends of its tunnel changed meanwhile is none of theirs. */
+static void outbound_encap(struct worker *w, struct packet **run, uint32_t n, struct aead_op *op)
+{
+	struct counters_sa *row = &w->stats.sa[run[0]->sa_id];
+	struct esp_run common = esp_run_of(&run[0]->sa->out, run[0]->outer);
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct packet *p = run[i];
+
+		bytes += p->inner_length;
+		esp_encap(p, &common, w->tables->flow_key, &op[i]);
+		if (unlikely(p->flags & PACKET_DUMMY))
+			dummy_mark(p);
+	}
+	row->packets += n;
+	row->bytes += bytes;
+	row->sequence = run[n - 1]->sequence;
+}
+
+/* What was encrypted, towards its next hop. */
+static void outbound_leave(struct worker *w, uint32_t n, uint32_t failed)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		struct packet *p = w->encap.p[i];
 
 		if (unlikely(failed != 0 && w->op[i].status != AEAD_OK)) {
 			packet_drop(w, p, DROP_encrypt_failed);
@@ -225,6 +287,24 @@ void outbound_burst(struct worker *w)
 			udp_checksum_ipv6(p);
 		packet_push(&w->adjacent, p);
 	}
+}
+
+void outbound_burst(struct worker *w)
+{
+	struct packet_list *list = &w->encap;
+	uint32_t n, failed;
+
+	outbound_find(w, list);
+	outbound_check(w, list);
+	outbound_number(w, list);
+	for (uint32_t i = 0; i < list->n; i += n) {
+		n = outbound_run_length(list, i);
+		outbound_encap(w, &list->p[i], n, &w->op[i]);
+	}
+	worker_stage(w, STAGE_ENCAP, list->n);
+	failed = aead_encrypt(w->tables->aead, w->op, list->n);
+	worker_stage(w, STAGE_ENCRYPT, list->n);
+	outbound_leave(w, list->n, failed);
 	list->n = 0;
 	if (unlikely(w->cut_sealed != 0))
 		fragment_sealed(w);

@@ -20,9 +20,9 @@ struct rte_mbuf;
 
 enum packet_flags {
 	PACKET_ORIGINATED = 1u << 0, /* made or turned round here: counts as originated, not out */
-	PACKET_NO_COUNT = 1u << 1,   /* a frame of the host's: only the port counts it */
-	PACKET_DUMMY = 1u << 1, /* the same, on the way into a tunnel: it is empty, see dummy.h */
-	PACKET_UDP = 1u << 2,   /* ESP that came in UDP */
+	PACKET_NO_COUNT = 1u << 2,   /* a frame of the host's: only the port counts it */
+	PACKET_DUMMY = 1u << 2, /* the same, on the way into a tunnel: it is empty, see dummy.h */
+	PACKET_UDP = 1u << 1,   /* ESP that came in UDP */
 	PACKET_FRAGMENT = 1u << 3,   /* was cut here, and isn't cut again */
 	PACKET_CUT_SEALED = 1u << 4, /* must get through, and is to be cut once it is encrypted */
 	PACKET_UDP_SUM = 1u << 5,    /* outbound: wants a UDP checksum when it is encrypted */

@@ -18,51 +18,105 @@
 #define ETHERTYPE_IPV4_BE 0x0008
 #define ETHERTYPE_IPV6_BE 0xdd86
 
-/* The mbuf says again what the packet has become. */
+static inline void mbuf_forget(struct rte_mbuf *m)
+{
+	m->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
+	m->packet_type = 0;
+	m->vlan_tci = 0;
+}
+
+void packet_out(struct worker *w, struct packet *p, uint16_t port)
+{
+	mbuf_forget(p->mbuf);
+	packet_push(&w->out[port], p);
+	w->out_ports |= 1u << port;
+}
+
+/*
+ * The mbuf says again what the packet has become. What was told of the one that came says nothing of it:
+ * VLAN tag, type, checksums. A driver that believed it would tag the packet, or cut it. Nothing is
+ * asked of the device instead.
+ */
 static inline void packet_to_mbuf(const struct packet *p, uint32_t l2)
 {
 	struct rte_mbuf *m = p->mbuf;
 
 	m->data_off = (uint16_t)(p->l3 - l2 - (uint8_t *)m->buf_addr);
 	m->data_len = (uint16_t)(l2 + p->length);
-	m->pkt_len = m->data_len;
+	m->pkt_len = l2 + p->length;
+	mbuf_forget(m);
 }
 
-/* The mbuf of a packet in several is brought up to date, and into one where the port wants that. */
-static void adjacent_send(struct worker *w, struct packet *p, const struct adjacency *a)
+/* A packet of several buffers is brought up to date, and into one where the port wants that. */
+static bool adjacent_segments(struct worker *w, struct packet *p, uint32_t l2,
+			      const struct adjacency *a)
 {
-	uint32_t l2 = adjacency_write(a, p->l3,
-				      p->family == IP_V4 ? ETHERTYPE_IPV4_BE : ETHERTYPE_IPV6_BE);
-
-	p->attachment = a->attachment;
-	if (likely(!(p->flags & PACKET_SEGMENTS))) {
-		packet_to_mbuf(p, l2);
-	} else if (!segments_to_mbuf(p, l2, w->tx[a->port].segments)) {
-		packet_drop(w, p, DROP_multi_segment);
-		return;
+	if (segments_to_mbuf(p, l2, w->tx[a->port].segments)) {
+		mbuf_forget(p->mbuf);
+		return true;
 	}
-	packet_out(w, p, a->port);
+	packet_drop(w, p, DROP_multi_segment);
+	return false;
+}
+
+/* Packets to one next hop, whose MAC is known. */
+static void adjacent_send(struct worker *w, struct packet **run, uint32_t n,
+			  const struct adjacency *a)
+{
+	struct adjacency_header header = adjacency_header(a);
+	struct packet_list *out = &w->out[a->port];
+	uint32_t mtu = a->mtu, l2 = header.len, attachment = a->attachment;
+
+	w->out_ports |= 1u << a->port;
+	for (uint32_t i = 0; i < n; i++) {
+		struct packet *p = run[i];
+
+		if (unlikely(p->length > mtu)) {
+			packet_oversize(w, p);
+			continue;
+		}
+		adjacency_write(&header, p->l3, p->family == IP_V4 ? ETHERTYPE_IPV4_BE : ETHERTYPE_IPV6_BE);
+		p->attachment = attachment;
+		if (likely(!(p->flags & PACKET_SEGMENTS)))
+			packet_to_mbuf(p, l2);
+		else if (!adjacent_segments(w, p, l2, a))
+			continue;
+		packet_push(out, p);
+	}
+}
+
+/* Packets to one that is not known, or not any more. */
+static void adjacent_wait(struct worker *w, struct packet **run, uint32_t n,
+			  const struct adjacency *a, uint8_t state)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		struct packet *p = run[i];
+
+		if (p->length > a->mtu)
+			packet_oversize(w, p);
+		else if (state == ADJACENCY_INCOMPLETE || state == ADJACENCY_FAILED)
+			packet_push(&w->host, p); /* to wait, and to have it asked for again */
+		else
+			packet_drop(w, p, DROP_detached);
+	}
 }
 
 void adjacent_burst(struct worker *w)
 {
 	struct packet_list *list = &w->adjacent;
-	uint32_t n = list->n;
+	uint32_t n = list->n, i = 0;
 
-	for (uint32_t i = 0; i < n; i++) {
-		struct packet *p = list->p[i];
-		const struct adjacency *a = &w->tables->adjacency[route_index(p->route)];
+	while (i < n) {
+		uint32_t first = i, route = list->p[i]->route;
+		const struct adjacency *a = &w->tables->adjacency[route_index(route)];
 		uint8_t state = __atomic_load_n(&a->state, __ATOMIC_ACQUIRE);
 
-		if (unlikely(p->length > a->mtu)) {
-			packet_oversize(w, p);
-		} else if (likely(state == ADJACENCY_COMPLETE)) {
-			adjacent_send(w, p, a);
-		} else if (state == ADJACENCY_INCOMPLETE || state == ADJACENCY_FAILED) {
-			packet_push(&w->host, p); /* to wait, and to have it asked for again */
-		} else {
-			packet_drop(w, p, DROP_detached);
-		}
+		while (i < n && list->p[i]->route == route)
+			i++;
+		if (likely(state == ADJACENCY_COMPLETE))
+			adjacent_send(w, &list->p[first], i - first, a);
+		else
+			adjacent_wait(w, &list->p[first], i - first, a, state);
 	}
 	list->n = 0;
 	worker_stage(w, STAGE_FORWARD, n);
@@ -105,17 +159,6 @@ static void tx_count(struct worker *w, struct packet *const *sent, uint32_t n)
 	}
 }
 
-/*
- * What was told of the packet that came says nothing of the one that goes: VLAN tag, type, checksums.
- * A driver that believed it would tag the packet, or cut it. Nothing is asked of the device instead.
- */
-static inline void mbuf_forget(struct rte_mbuf *m)
-{
-	m->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
-	m->packet_type = 0;
-	m->vlan_tci = 0;
-}
-
 static void tx_port(struct worker *w, uint32_t port)
 {
 	struct packet_list *list = &w->out[port];
@@ -127,7 +170,6 @@ static void tx_port(struct worker *w, uint32_t port)
 	for (uint32_t i = 0; i < list->n; i++) {
 		mbufs[i] = list->p[i]->mbuf;
 		bytes += mbufs[i]->pkt_len;
-		mbuf_forget(mbufs[i]);
 	}
 	if (unlikely(w->tracing))
 		for (uint32_t i = 0; i < list->n; i++)

@@ -146,11 +146,8 @@ static inline void packet_oversize(struct worker *w, struct packet *p)
 		packet_drop(w, p, DROP_too_big);
 }
 
-static inline void packet_out(struct worker *w, struct packet *p, uint16_t port)
-{
-	packet_push(&w->out[port], p);
-	w->out_ports |= 1u << port;
-}
+/* A whole frame to a port. */
+void packet_out(struct worker *w, struct packet *p, uint16_t port);
 
 /*
  * The descriptor that travels with an mbuf between a worker and the main lcore, in the mbuf's

@@ -142,6 +142,7 @@ static struct packet check_one(const struct sa_out *sa, const struct abi_tunnel 
 	uint32_t flags = (sa->flags | sa->outer[0].flags) & (SA_ESN | SA_UDP | SA_OUTER_V6);
 	uint32_t length = in->length, pad;
 	uint8_t *inner = buffer + ROOM, *tail;
+	struct esp_run run;
 	struct packet p = { .l3 = inner,
 			    .length = in->length,
 			    .inner_length = in->length,
@@ -159,7 +160,8 @@ static struct packet check_one(const struct sa_out *sa, const struct abi_tunnel 
 		store_be16(inner, (uint16_t)(0x6000 | in->class << 4));
 		inner[6] = in->df ? 0x40 : 0; /* says nothing there */
 	}
-	esp_encap(&p, sa, 0, flow_key, &op);
+	run = esp_run_of(sa, 0);
+	esp_encap(&p, &run, flow_key, &op);
 	esp = check_outer(&p, flags, policy, in);
 	assert_int_equal(load32(esp), htonl(0x12345678));
 	assert_int_equal(load32(esp + 4), htonl((uint32_t)sequence));
@@ -275,9 +277,11 @@ static uint32_t label_of(const struct sa_out *sa, const uint8_t *packet, uint32_
 			    .family = packet[0] >> 4 == 4 ? IP_V4 : IP_V6,
 			    .sequence = 1 };
 	struct aead_op op;
+	struct esp_run run;
 
 	memcpy(p.l3, packet, length);
-	esp_encap(&p, sa, 0, key, &op);
+	run = esp_run_of(sa, 0);
+	esp_encap(&p, &run, key, &op);
 	return ntohl(load32(p.l3)) & 0xfffff;
 }
 

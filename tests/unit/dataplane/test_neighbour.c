@@ -381,6 +381,7 @@ static void test_scan(void **state)
 static void test_vlan_frames(void **state)
 {
 	struct house *h = house_create();
+	struct adjacency_header header;
 	const struct adjacency *a;
 	struct rte_mbuf *m;
 	uint8_t l3[20] = { 0 }, room[64];
@@ -405,7 +406,9 @@ static void test_vlan_frames(void **state)
 	assert_int_equal(house_sent_free(h), 1);
 	a = &h->gw->tables->adjacency[route_index(house_route(h, 1, "10.0.20.9"))];
 	memcpy(room + 18, l3, sizeof(l3));
-	assert_int_equal(adjacency_write(a, room + 18, 0x0008), 18);
+	header = adjacency_header(a);
+	assert_int_equal(header.len, 18);
+	adjacency_write(&header, room + 18, 0x0008);
 	assert_memory_equal(room, "\x02\0\0\0\0\xaa\x02\0\0\0\x01\0\x81\0\0\x14\x08\0", 18);
 	house_destroy(h);
 }

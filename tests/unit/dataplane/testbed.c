@@ -127,8 +127,11 @@ struct testbed *testbed_create(uint32_t flags, uint32_t key_len, uint32_t window
 	assert_int_equal(stats_create(&size, 3, 1, &bed->stats), 0);
 	/* A name of its own, so that a test that failed does not fail the next. */
 	snprintf(name, sizeof(name), "bed_%lx", (unsigned long)(uintptr_t)bed);
-	/* RTS: a thread that is preempted within the ring does not keep the others spinning. */
-	bed->pool = rte_pktmbuf_pool_create_by_ops(name, 511, 0, 64, 2048 + 128, 0, "ring_mt_rts");
+	/*
+	 * A stack without locks: a thread that is preempted in the middle of it keeps nobody spinning,
+	 * and what the others give back finds room (in a ring that is as full it may not).
+	 */
+	bed->pool = rte_pktmbuf_pool_create_by_ops(name, 511, 0, 64, 2048 + 128, 0, "lf_stack");
 	bed->to_main = rte_ring_create(name, 64, 0, 0);
 	bed->worker = aligned_alloc(64, sizeof(*bed->worker));
 	assert_true(bed->pool != NULL && bed->to_main != NULL && bed->worker != NULL);
