@@ -94,13 +94,19 @@ void counters_read(const struct counters_map *map, const struct counters_table *
 		values[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
 }
 
+/* Nobody counts SAs in the main lcore's region: to read it would take memory for nothing. */
+static uint32_t first_writer(const struct counters_map *map, const struct counters_table *table)
+{
+	return table == &map->header.sa && map->header.writers > 1 ? 1 : 0;
+}
+
 void counters_sum(const struct counters_map *map, const struct counters_table *table, uint32_t row,
 		  uint64_t *values, size_t n)
 {
 	memset(values, 0, n * sizeof(*values));
 	if (map == NULL || row >= table->rows)
 		return;
-	for (uint32_t writer = 0; writer < map->header.writers; writer++) {
+	for (uint32_t writer = first_writer(map, table); writer < map->header.writers; writer++) {
 		const uint64_t *from = row_of(map, table, writer, row);
 
 		for (size_t i = 0; i < n; i++)
@@ -115,7 +121,8 @@ uint64_t counters_sequence(const struct counters_map *map, uint32_t sa)
 
 	if (map == NULL || sa >= map->header.sa.rows)
 		return 0;
-	for (uint32_t writer = 0; writer < map->header.writers; writer++) {
+	for (uint32_t writer = first_writer(map, &map->header.sa); writer < map->header.writers;
+	     writer++) {
 		const uint64_t *from = row_of(map, &map->header.sa, writer, sa);
 		uint64_t value = __atomic_load_n(&from[column], __ATOMIC_RELAXED);
 

@@ -17,6 +17,7 @@
 
 #include "aead.h"
 #include "log.h"
+#include "object_sa.h"
 #include "reclaim.h"
 #include "replay.h"
 #include "sa_template.h"
@@ -99,7 +100,7 @@ static int sa_link(struct apply *a, const struct abi_sa *r, uint32_t newer)
 		if (error != 0)
 			return error;
 	}
-	o->record = *r;
+	object_sa_store(gw, r);
 	o->next = *link;
 	*link = r->id;
 	++*list_count(gw, r);
@@ -118,7 +119,7 @@ static int sa_link(struct apply *a, const struct abi_sa *r, uint32_t newer)
 static uint32_t sa_unlink(struct apply *a, uint32_t id)
 {
 	struct gateway *gw = a->gw;
-	struct abi_sa r = gw->sa[id].record;
+	struct abi_sa r = object_sa_record(gw, id);
 	uint32_t *link = list_head(gw, &r);
 	uint32_t newer = 0;
 
@@ -133,7 +134,7 @@ static uint32_t sa_unlink(struct apply *a, uint32_t id)
 		sad_delete(gw->tables->sad, r.spi);
 	else
 		path_mtu_sa_removed(gw, id);
-	gw->sa[id] = (struct object_sa){ 0 };
+	object_sa_clear(gw, id);
 	return newer;
 }
 
@@ -227,7 +228,8 @@ static int sa_add(struct apply *a, const struct abi_sa *r, struct undo *undo, st
 		goto free_replay;
 	}
 	slot_fill(gw, r, key, replay);
-	gw->sa[r->id].since = gw->now_ms;
+	if ((r->soft.seconds | r->hard.seconds) != 0)
+		gw->life[r->id].since = gw->now_ms;
 	a->added[r->id] = a->transaction;
 	error = sa_link(a, &record, 0);
 	if (error != 0) {
@@ -252,30 +254,27 @@ free_key:
 static int limit_raise(struct gateway *gw, uint32_t id, uint64_t limit, struct undo *undo,
 		       struct answer *answer)
 {
-	struct object_sa *o = &gw->sa[id];
-
-	if (!(o->record.flags & ABI_SA_ESN) && limit > SEQUENCE_LIMIT_SHORT)
+	if (!(gw->sa[id].flags & ABI_SA_ESN) && limit > SEQUENCE_LIMIT_SHORT)
 		return refuse(answer, -EINVAL, "SA %u: a sequence limit above 2^32 wants ESN", id);
 	undo->id = id;
 	undo->did = DID_CHANGE;
-	undo->sa.record = o->record;
-	undo->sa.since = o->since;
-	o->record.sequence_limit = limit;
+	undo->sa.record = object_sa_record(gw, id);
+	undo->sa.since = gw->life[id].since;
 	__atomic_store_n(&gw->tables->sa[id].out.sequence_limit, limit, __ATOMIC_RELEASE);
 	return 0;
 }
 
 static void lifetimes_set(struct gateway *gw, uint32_t id, const struct abi_sa *r, uint64_t since)
 {
-	struct object_sa *o = &gw->sa[id];
-	bool same = memcmp(&o->record.soft, &r->soft, sizeof(r->soft)) == 0 &&
-		    memcmp(&o->record.hard, &r->hard, sizeof(r->hard)) == 0;
+	struct object_life *life = &gw->life[id];
+	bool same = memcmp(&life->soft, &r->soft, sizeof(r->soft)) == 0 &&
+		    memcmp(&life->hard, &r->hard, sizeof(r->hard)) == 0;
 
 	if (same && (r->soft.seconds | r->hard.seconds) == 0)
 		return;
-	o->record.soft = r->soft;
-	o->record.hard = r->hard;
-	o->since = since;
+	life->soft = r->soft;
+	life->hard = r->hard;
+	life->since = since;
 	lifetime_change(gw, id);
 }
 
@@ -283,20 +282,20 @@ static void lifetimes_set(struct gateway *gw, uint32_t id, const struct abi_sa *
 static int sa_set_again(struct apply *a, const struct abi_sa *r, struct undo *undo,
 			struct answer *answer)
 {
-	const struct abi_sa *live = &a->gw->sa[r->id].record;
-	uint64_t limit = live->sequence_limit;
+	const struct abi_sa live = object_sa_record(a->gw, r->id);
+	uint64_t limit = live.sequence_limit;
 	int error = 0;
 
-	if (live->cookie != r->cookie || live->tunnel != r->tunnel || live->spi != r->spi ||
-	    live->direction != r->direction || live->flags != r->flags ||
-	    live->key_len != r->key_len || live->window != r->window)
+	if (live.cookie != r->cookie || live.tunnel != r->tunnel || live.spi != r->spi ||
+	    live.direction != r->direction || live.flags != r->flags ||
+	    live.key_len != r->key_len || live.window != r->window)
 		return refuse(answer, -EEXIST,
 			      "SA %u is another one: SAs can't be changed, take a new id", r->id);
 	if (r->direction == ABI_SA_IN) {
 		undo->id = r->id;
 		undo->did = DID_CHANGE;
-		undo->sa.record = *live;
-		undo->sa.since = a->gw->sa[r->id].since;
+		undo->sa.record = live;
+		undo->sa.since = a->gw->life[r->id].since;
 	} else {
 		if (r->sequence_limit > limit)
 			limit = r->sequence_limit;
@@ -315,12 +314,12 @@ int sa_set(struct apply *a, const void *record, struct undo *undo, struct answer
 
 	if (gw->tunnel[r->tunnel].record.id == 0)
 		return refuse(answer, -ENOENT, "SA %u: there is no tunnel %u", r->id, r->tunnel);
-	if (gw->sa[r->id].record.id != 0)
+	if (gw->sa[r->id].id != 0)
 		return sa_set_again(a, r, undo, answer);
 	other = r->direction == ABI_SA_IN ? sad_lookup(gw->tables->sad, r->spi) : 0;
 	if (other != 0)
 		return refuse(answer, -EEXIST, "inbound SPI 0x%x belongs to SA %u of tunnel %u",
-			      ntohl(r->spi), other, gw->sa[other].record.tunnel);
+			      ntohl(r->spi), other, gw->sa[other].tunnel);
 	undo->id = r->id;
 	undo->did = DID_ADD;
 	return sa_add(a, r, undo, answer);
@@ -328,7 +327,7 @@ int sa_set(struct apply *a, const void *record, struct undo *undo, struct answer
 
 static struct object_sa *sa_find(struct gateway *gw, uint32_t id, struct answer *answer)
 {
-	if (id >= gw->size.max_sas || gw->sa[id].record.id == 0) {
+	if (id >= gw->size.max_sas || gw->sa[id].id == 0) {
 		refuse(answer, -ENOENT, "there is no SA %u", id);
 		return NULL;
 	}
@@ -345,12 +344,12 @@ int sa_delete(struct apply *a, const void *record, struct undo *undo, struct ans
 		return -ENOENT;
 	undo->id = id;
 	undo->did = DID_REMOVE;
-	undo->sa.record = o->record;
-	undo->sa.key = slot_key(slot, o->record.direction);
-	undo->sa.replay = slot_replay(slot, o->record.direction);
+	undo->sa.record = object_sa_record(a->gw, id);
+	undo->sa.key = slot_key(slot, o->direction);
+	undo->sa.replay = slot_replay(slot, o->direction);
 	undo->sa.adjacency = o->adjacency;
-	undo->sa.icv = o->icv;
-	undo->sa.since = o->since;
+	undo->sa.icv = a->gw->life[id].icv;
+	undo->sa.since = a->gw->life[id].since;
 	undo->sa.newer = sa_unlink(a, id);
 	id_release(a, STATS_SA, id);
 	return 0;
@@ -360,20 +359,22 @@ int sa_lease(struct apply *a, const void *record, struct undo *undo, struct answ
 {
 	const struct abi_sa_lease *r = record;
 	struct object_sa *o = sa_find(a->gw, r->id, answer);
+	uint64_t limit;
 
 	if (o == NULL)
 		return -ENOENT;
-	if (o->record.direction != ABI_SA_OUT)
+	if (o->direction != ABI_SA_OUT)
 		return refuse(answer, -EINVAL, "SA %u is inbound and has no lease", r->id);
-	if (r->sequence_limit <= o->record.sequence_limit)
+	limit = a->gw->tables->sa[r->id].out.sequence_limit;
+	if (r->sequence_limit <= limit)
 		return refuse(answer, -EINVAL, "SA %u: the lease must rise above %llu", r->id,
-			      (unsigned long long)o->record.sequence_limit);
+			      (unsigned long long)limit);
 	return limit_raise(a->gw, r->id, r->sequence_limit, undo, answer);
 }
 
 static void sa_undo_add(struct apply *a, struct undo *undo)
 {
-	uint8_t direction = a->gw->sa[undo->id].record.direction;
+	uint8_t direction = a->gw->sa[undo->id].direction;
 	const union sa *slot = &a->gw->tables->sa[undo->id];
 	struct aead_key *key = slot_key(slot, direction);
 	struct replay *replay = slot_replay(slot, direction);
@@ -388,6 +389,7 @@ static void sa_undo_add(struct apply *a, struct undo *undo)
 void sa_undo(struct apply *a, struct undo *undo)
 {
 	const struct abi_sa *r = &undo->sa.record;
+	struct object_life life;
 
 	switch (undo->did) {
 	case DID_ADD:
@@ -395,15 +397,15 @@ void sa_undo(struct apply *a, struct undo *undo)
 		break;
 	case DID_CHANGE:
 		lifetimes_set(a->gw, undo->id, r, undo->sa.since);
-		a->gw->sa[undo->id].record = *r;
+		object_sa_store(a->gw, r);
 		if (r->direction == ABI_SA_OUT)
 			__atomic_store_n(&a->gw->tables->sa[undo->id].out.sequence_limit,
 					 r->sequence_limit, __ATOMIC_RELEASE);
 		break;
 	case DID_REMOVE:
 		a->gw->sa[undo->id].adjacency = undo->sa.adjacency;
-		a->gw->sa[undo->id].icv = undo->sa.icv;
-		a->gw->sa[undo->id].since = undo->sa.since;
+		life = (struct object_life){ .since = undo->sa.since, .icv = undo->sa.icv };
+		object_life_store(&a->gw->life[undo->id], &life);
 		/* There was room for it before. */
 		if (sa_link(a, r, undo->sa.newer) != 0)
 			log_error("SA %u: can't be put back; restart the dataplane", r->id);
@@ -447,10 +449,10 @@ void sa_destroy_all(struct apply *a)
 	struct gateway *gw = a->gw;
 
 	for (uint32_t id = 1; id < gw->size.max_sas; id++) {
-		uint8_t direction = gw->sa[id].record.direction;
+		uint8_t direction = gw->sa[id].direction;
 		const union sa *slot = &gw->tables->sa[id];
 
-		if (gw->sa[id].record.id == 0)
+		if (gw->sa[id].id == 0)
 			continue;
 		aead_key_destroy(gw->aead, slot_key(slot, direction));
 		free(slot_replay(slot, direction));

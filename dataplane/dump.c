@@ -9,6 +9,7 @@
 #include "apply.h"
 #include "drop.h"
 #include "gateway.h"
+#include "object_sa.h"
 #include "neighbour.h"
 #include "out_queue.h"
 #include "port.h"
@@ -104,12 +105,12 @@ static int dump_sas(struct dump *d)
 	struct abi_sa *record;
 
 	for (uint32_t id = 1; id < d->gw->size.max_sas; id++) {
-		if (d->gw->sa[id].record.id == 0)
+		if (d->gw->sa[id].id == 0)
 			continue;
 		record = dump_next(d);
 		if (record == NULL)
 			return -ENOMEM;
-		*record = d->gw->sa[id].record;
+		*record = object_sa_record(d->gw, id);
 		record->state = (uint8_t)lifetime_state(d->gw, id);
 		if (record->direction == ABI_SA_OUT)
 			record->sequence = __atomic_load_n(&d->gw->tables->sa[id].out.sequence,

@@ -96,11 +96,11 @@ struct abi_event event_of_tunnel(const struct gateway *gw, uint32_t tunnel,
 
 struct abi_event event_of_sa(const struct gateway *gw, uint32_t sa, enum abi_event_kind kind)
 {
-	const struct abi_sa *record = &gw->sa[sa].record;
-	struct abi_event event = event_of_tunnel(gw, record->tunnel, kind);
+	const struct object_sa *o = &gw->sa[sa];
+	struct abi_event event = event_of_tunnel(gw, o->tunnel, kind);
 
 	event.sa = sa;
-	event.spi = record->spi;
+	event.spi = o->spi;
 	return event;
 }
 

@@ -15,7 +15,7 @@ static bool note_is_current(const struct gateway *gw, const struct event_note *n
 {
 	const union sa *slot = &gw->tables->sa[note->sa];
 
-	switch (gw->sa[note->sa].record.direction) {
+	switch (gw->sa[note->sa].direction) {
 	case ABI_SA_IN:
 		return slot->in.generation == note->generation;
 	case ABI_SA_OUT:

@@ -6,6 +6,7 @@
 #ifndef KAIDO_GATEWAY_H
 #define KAIDO_GATEWAY_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -27,14 +28,34 @@ struct trace;
 struct tunnel_timer;
 struct worker;
 
-/* Control side of an SA. The record's key and salt are wiped once the key is expanded. */
+/*
+ * Control side of an SA: of its record what the workers' table doesn't have (object_sa.h puts them
+ * together). Key and salt are kept nowhere but in crypto's arena. There are many of these.
+ */
 struct object_sa {
-	struct abi_sa record; /* id 0: free */
-	uint32_t next;        /* the next older one of its tunnel and direction; 0: none */
-	uint32_t adjacency;   /* outbound: the reference that underlay.c holds; 0: none */
-	uint64_t since;       /* now_ms when it was set last: its seconds begin */
+	uint64_t cookie;
+	uint64_t sequence; /* outbound: the first that was sent */
+	uint32_t id;       /* 0: free */
+	uint32_t tunnel;
+	uint32_t spi;       /* network byte order */
+	uint32_t next;      /* the next older one of its tunnel and direction; 0: none */
+	uint32_t adjacency; /* outbound: the reference that underlay.c holds; 0: none */
+	uint32_t same_spi;  /* outbound: the next one in path_mtu.c's index; 0: none */
+	uint16_t window;
+	uint8_t direction;
+	uint8_t flags;
+	uint8_t key_len;
+	uint8_t state; /* enum abi_sa_state */
+	uint8_t pad[2];
+};
+static_assert(sizeof(struct object_sa) == 48, "the control side of an SA stays small");
+
+/* What few SAs have. All zero where it isn't used: then it takes no memory, and none is written. */
+struct object_life {
+	struct abi_lifetime soft;
+	struct abi_lifetime hard;
+	uint64_t since; /* now_ms when it was set last: its seconds begin */
 	struct icv_state icv;
-	uint32_t same_spi; /* outbound: the next one in path_mtu.c's index; 0: none */
 };
 
 struct object_tunnel {
@@ -82,6 +103,7 @@ struct gateway {
 	struct object_attachment *attachment; /* [max_attachments] */
 	struct object_tunnel *tunnel;         /* [max_tunnels] */
 	struct object_sa *sa;                 /* [max_sas] */
+	struct object_life *life;             /* [max_sas] */
 
 	struct port *port; /* [ports] by index */
 	uint32_t ports;

@@ -61,7 +61,7 @@ static uint64_t failures(const struct gateway *gw, uint32_t sa)
 
 void icv_failure_note(struct gateway *gw, const struct event_note *note)
 {
-	struct icv_state *icv = &gw->sa[note->sa].icv;
+	struct icv_state *icv = &gw->life[note->sa].icv;
 	struct abi_event event = event_of_note(gw, note);
 	uint64_t all = failures(gw, note->sa);
 

@@ -16,9 +16,9 @@
 #define LINES_BURST 50
 
 /* Are packets or bytes limited? Without, the entry of the table means nothing. */
-static bool is_counted(const struct abi_sa *r)
+static bool is_counted(const struct abi_lifetime *soft, const struct abi_lifetime *hard)
 {
-	return (r->soft.bytes | r->soft.packets | r->hard.bytes | r->hard.packets) != 0;
+	return (soft->bytes | soft->packets | hard->bytes | hard->packets) != 0;
 }
 
 static void limit_store(uint64_t *to, uint64_t limit)
@@ -26,12 +26,13 @@ static void limit_store(uint64_t *to, uint64_t limit)
 	__atomic_store_n(to, limit != 0 ? limit : UINT64_MAX, __ATOMIC_RELAXED);
 }
 
-static void limits_store(struct lifetime *l, const struct abi_sa *r)
+static void limits_store(struct lifetime *l, const struct abi_lifetime *soft,
+			 const struct abi_lifetime *hard)
 {
-	limit_store(&l->soft_bytes, r->soft.bytes);
-	limit_store(&l->soft_packets, r->soft.packets);
-	limit_store(&l->hard_bytes, r->hard.bytes);
-	limit_store(&l->hard_packets, r->hard.packets);
+	limit_store(&l->soft_bytes, soft->bytes);
+	limit_store(&l->soft_packets, soft->packets);
+	limit_store(&l->hard_bytes, hard->bytes);
+	limit_store(&l->hard_packets, hard->packets);
 }
 
 /* What the workers' counters say that the SA has carried so far. */
@@ -48,10 +49,10 @@ static void counts_adopt(struct lifetime *l, const struct gateway *gw, uint32_t 
 
 bool lifetime_init(struct lifetime *l, const struct abi_sa *r)
 {
-	if (!is_counted(r))
+	if (!is_counted(&r->soft, &r->hard))
 		return false;
 	*l = (struct lifetime){ 0 };
-	limits_store(l, r);
+	limits_store(l, &r->soft, &r->hard);
 	return true;
 }
 
@@ -59,19 +60,19 @@ static uint8_t *sa_flags(const struct gateway *gw, uint32_t sa)
 {
 	union sa *slot = &gw->tables->sa[sa];
 
-	return gw->sa[sa].record.direction == ABI_SA_IN ? &slot->in.flags : &slot->out.flags;
+	return gw->sa[sa].direction == ABI_SA_IN ? &slot->in.flags : &slot->out.flags;
 }
 
 void lifetime_change(struct gateway *gw, uint32_t sa)
 {
-	const struct abi_sa *r = &gw->sa[sa].record;
+	const struct object_life *life = &gw->life[sa];
 	struct lifetime *l = &gw->tables->lifetime[sa];
 	uint8_t *flags = sa_flags(gw, sa);
 
-	if (is_counted(r)) {
+	if (is_counted(&life->soft, &life->hard)) {
 		if (!(*flags & SA_LIFETIME))
 			counts_adopt(l, gw, sa);
-		limits_store(l, r);
+		limits_store(l, &life->soft, &life->hard);
 		__atomic_store_n(flags, (uint8_t)(*flags | SA_LIFETIME), __ATOMIC_RELEASE);
 	} else {
 		__atomic_store_n(flags, (uint8_t)(*flags & ~SA_LIFETIME), __ATOMIC_RELEASE);
@@ -83,17 +84,19 @@ void lifetime_change(struct gateway *gw, uint32_t sa)
 static uint64_t end_of(const struct gateway *gw, uint32_t sa, uint64_t seconds)
 {
 	return seconds == 0 || seconds > SECONDS_MAX ? UINT64_MAX
-						     : gw->sa[sa].since + seconds * 1000;
+						     : gw->life[sa].since + seconds * 1000;
 }
 
 void lifetime_start(struct gateway *gw, uint32_t sa)
 {
-	const struct abi_sa *r = &gw->sa[sa].record;
-	uint64_t next = end_of(gw, sa, r->hard.seconds), soft = end_of(gw, sa, r->soft.seconds);
+	const struct object_sa *o = &gw->sa[sa];
+	const struct object_life *life = &gw->life[sa];
+	uint64_t next = end_of(gw, sa, life->hard.seconds);
+	uint64_t soft = end_of(gw, sa, life->soft.seconds);
 
-	if (r->state == ABI_SA_LIVE && soft < next)
+	if (o->state == ABI_SA_LIVE && soft < next)
 		next = soft;
-	if (r->state != ABI_SA_HARD && next != UINT64_MAX)
+	if (o->state != ABI_SA_HARD && next != UINT64_MAX)
 		deadline_set(gw->deadlines, sa, next);
 }
 
@@ -124,35 +127,35 @@ static void state_reach(struct gateway *gw, uint32_t sa, enum abi_sa_state state
 	static const char *const name[] = { [ABI_LIMIT_BYTES] = "bytes",
 					    [ABI_LIMIT_PACKETS] = "packets",
 					    [ABI_LIMIT_SECONDS] = "seconds" };
-	struct abi_sa *r = &gw->sa[sa].record;
+	struct object_sa *o = &gw->sa[sa];
 	bool hard = state == ABI_SA_HARD;
 	struct abi_event event = event_of_sa(gw, sa, hard ? ABI_EVENT_SA_HARD : ABI_EVENT_SA_SOFT);
 	uint8_t *flags = sa_flags(gw, sa);
 
-	if (limit == 0 || r->state >= state)
+	if (limit == 0 || o->state >= state)
 		return;
-	r->state = (uint8_t)state;
+	o->state = (uint8_t)state;
 	if (hard)
 		__atomic_store_n(flags, (uint8_t)(*flags | SA_EXPIRED), __ATOMIC_RELAXED);
 	event.value = limit;
 	event_raise(gw->events, &event);
 	if (rate_allows(&gw->lifetime_ready, gw->now_ms, LINE_MS, LINES_BURST))
 		log_info("SA %u, SPI 0x%x, of tunnel %u: its %s lifetime in %s is over%s", sa,
-			 ntohl(r->spi), r->tunnel, hard ? "hard" : "soft", name[limit],
+			 ntohl(o->spi), o->tunnel, hard ? "hard" : "soft", name[limit],
 			 hard ? ": it carries nothing more" : "");
 }
 
 /* A soft lifetime that was made longer is not over any more; a hard one stays over. */
 static void sa_look(struct gateway *gw, uint32_t sa)
 {
-	struct abi_sa *r = &gw->sa[sa].record;
-	enum abi_limit soft = limit_reached(gw, sa, &r->soft);
+	struct object_sa *o = &gw->sa[sa];
+	enum abi_limit soft = limit_reached(gw, sa, &gw->life[sa].soft);
 
 	deadline_clear(gw->deadlines, sa);
-	if (r->state == ABI_SA_SOFT && soft == 0)
-		r->state = ABI_SA_LIVE;
+	if (o->state == ABI_SA_SOFT && soft == 0)
+		o->state = ABI_SA_LIVE;
 	state_reach(gw, sa, ABI_SA_SOFT, soft);
-	state_reach(gw, sa, ABI_SA_HARD, limit_reached(gw, sa, &r->hard));
+	state_reach(gw, sa, ABI_SA_HARD, limit_reached(gw, sa, &gw->life[sa].hard));
 	lifetime_start(gw, sa);
 }
 
@@ -173,11 +176,12 @@ void lifetime_tick(struct gateway *gw)
 /* The counts are ahead of the notes. */
 enum abi_sa_state lifetime_state(const struct gateway *gw, uint32_t sa)
 {
-	const struct abi_sa *r = &gw->sa[sa].record;
+	const struct object_life *life = &gw->life[sa];
+	uint8_t state = gw->sa[sa].state;
 
-	if (r->state == ABI_SA_HARD || limit_reached(gw, sa, &r->hard) != 0)
+	if (state == ABI_SA_HARD || limit_reached(gw, sa, &life->hard) != 0)
 		return ABI_SA_HARD;
-	if (r->state == ABI_SA_SOFT || limit_reached(gw, sa, &r->soft) != 0)
+	if (state == ABI_SA_SOFT || limit_reached(gw, sa, &life->soft) != 0)
 		return ABI_SA_SOFT;
 	return ABI_SA_LIVE;
 }

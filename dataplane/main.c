@@ -86,7 +86,9 @@ static int process_memory(struct process *p)
 	gw->attachment = calloc(o->size.max_attachments, sizeof(*gw->attachment));
 	gw->tunnel = calloc(o->size.max_tunnels, sizeof(*gw->tunnel));
 	gw->sa = calloc(o->size.max_sas, sizeof(*gw->sa));
-	if (gw->tenant == NULL || gw->attachment == NULL || gw->tunnel == NULL || gw->sa == NULL)
+	gw->life = calloc(o->size.max_sas, sizeof(*gw->life));
+	if (gw->tenant == NULL || gw->attachment == NULL || gw->tunnel == NULL || gw->sa == NULL ||
+	    gw->life == NULL)
 		return -ENOMEM;
 	gw->deadlines = deadlines_create(o->size.max_sas);
 	if (gw->deadlines == NULL)
@@ -353,6 +355,7 @@ static void process_end(struct process *p)
 	free(gw->attachment);
 	free(gw->tunnel);
 	free(gw->sa);
+	free(gw->life);
 	rte_eal_cleanup();
 }
 

@@ -83,7 +83,7 @@ static uint32_t *spi_bucket(struct path_mtu *pm, uint32_t spi)
 
 void path_mtu_sa_added(struct gateway *gw, uint32_t sa)
 {
-	uint32_t *bucket = spi_bucket(gw->path_mtu, gw->sa[sa].record.spi);
+	uint32_t *bucket = spi_bucket(gw->path_mtu, gw->sa[sa].spi);
 
 	gw->sa[sa].same_spi = *bucket;
 	*bucket = sa;
@@ -91,7 +91,7 @@ void path_mtu_sa_added(struct gateway *gw, uint32_t sa)
 
 void path_mtu_sa_removed(struct gateway *gw, uint32_t sa)
 {
-	uint32_t *link = spi_bucket(gw->path_mtu, gw->sa[sa].record.spi);
+	uint32_t *link = spi_bucket(gw->path_mtu, gw->sa[sa].spi);
 
 	while (*link != sa)
 		link = &gw->sa[*link].same_spi;
@@ -122,8 +122,8 @@ static uint32_t sa_by_spi(struct gateway *gw, const struct path_mtu_quote *q)
 {
 	uint32_t id = *spi_bucket(gw->path_mtu, q->spi);
 
-	while (id != 0 && (gw->sa[id].record.spi != q->spi ||
-			   !is_of_tunnel(&gw->tunnel[gw->sa[id].record.tunnel], q)))
+	while (id != 0 &&
+	       (gw->sa[id].spi != q->spi || !is_of_tunnel(&gw->tunnel[gw->sa[id].tunnel], q)))
 		id = gw->sa[id].same_spi;
 	return id;
 }
@@ -158,9 +158,9 @@ static bool sent_lately(const struct gateway *gw, uint32_t id, uint32_t sequence
 	uint32_t back;
 
 	/* Numbers behind the lease are taken now and then, and never sent. */
-	next = RTE_MIN(next, gw->sa[id].record.sequence_limit);
+	next = RTE_MIN(next, sa->sequence_limit);
 	back = (uint32_t)next - sequence;
-	return back >= 1 && back <= RECENT && back <= next - gw->sa[id].record.sequence;
+	return back >= 1 && back <= RECENT && back <= next - gw->sa[id].sequence;
 }
 
 /* ---- what follows ---- */
@@ -198,7 +198,7 @@ static enum path_mtu_verdict path_learn(struct gateway *gw, const struct path_mt
 					uint32_t sa)
 {
 	const struct sa_out *out = &gw->tables->sa[sa].out;
-	uint32_t id = gw->sa[sa].record.tunnel, now_mtu = out->outer[out->active].outer_mtu;
+	uint32_t id = gw->sa[sa].tunnel, now_mtu = out->outer[out->active].outer_mtu;
 	uint32_t mtu = q->mtu != 0 || q->family == IP_V6
 			       ? q->mtu
 			       : plateau_below(RTE_MIN(q->length, now_mtu));

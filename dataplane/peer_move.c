@@ -81,7 +81,7 @@ static uint64_t now_ms(void)
 static void peer_move(struct gateway *gw, const struct event_note *note,
 		      const struct abi_address *to)
 {
-	uint32_t id = gw->sa[note->sa].record.tunnel;
+	uint32_t id = gw->sa[note->sa].tunnel;
 	struct object_tunnel *o = &gw->tunnel[id];
 	struct abi_event event = event_of_note(gw, note);
 
@@ -101,7 +101,7 @@ static void peer_move(struct gateway *gw, const struct event_note *note,
 
 void peer_note(struct gateway *gw, const struct event_note *note)
 {
-	struct object_tunnel *o = &gw->tunnel[gw->sa[note->sa].record.tunnel];
+	struct object_tunnel *o = &gw->tunnel[gw->sa[note->sa].tunnel];
 	struct abi_address to = { .family = note->family };
 
 	memcpy(to.addr, note->address, sizeof(to.addr));

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/memfd.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -181,6 +182,12 @@ static void row_write(uint64_t *row, const uint64_t *from, uint32_t size)
 		__atomic_store_n(&row[i], from != NULL ? from[i] : 0, __ATOMIC_RELAXED);
 }
 
+/* The main lcore counts nothing of SAs: its rows of them stay untouched and take no memory. */
+static uint32_t first_writer(const struct stats *s, const struct counters_table *table)
+{
+	return table == &s->header->sa ? 1 : 0;
+}
+
 static void row_reset(struct stats *s, const struct counters_table *table, uint32_t row)
 {
 	for (uint32_t w = 0; w < s->header->writers; w++)
@@ -205,11 +212,12 @@ void stats_reset_tunnel(struct stats *s, uint32_t id)
 
 void stats_reset_sa(struct stats *s, uint32_t id)
 {
-	struct counters_sa *main_row = table_row(s, &s->header->sa, 0, id);
-	uint64_t epoch = main_row->epoch;
+	for (uint32_t w = first_writer(s, &s->header->sa); w < s->header->writers; w++) {
+		struct counters_sa *row = table_row(s, &s->header->sa, w, id);
 
-	row_reset(s, &s->header->sa, id);
-	__atomic_store_n(&main_row->epoch, epoch + 1, __ATOMIC_RELEASE);
+		row_write((uint64_t *)row, NULL, offsetof(struct counters_sa, epoch));
+		__atomic_store_n(&row->epoch, row->epoch + 1, __ATOMIC_RELEASE);
+	}
 }
 
 /* The tables that hold rows of one kind of object. */
@@ -245,12 +253,14 @@ uint64_t *stats_keep(const struct stats *s, enum stats_kind kind, uint32_t id)
 	uint8_t *kept, *at;
 
 	for (uint32_t i = 0; i < n; i++)
-		size += (size_t)table[i]->row_size * s->header->writers;
+		size += (size_t)table[i]->row_size *
+			(s->header->writers - first_writer(s, table[i]));
 	kept = at = malloc(size);
 	if (kept == NULL)
 		return NULL;
 	for (uint32_t i = 0; i < n; i++)
-		for (uint32_t w = 0; w < s->header->writers; w++, at += table[i]->row_size)
+		for (uint32_t w = first_writer(s, table[i]); w < s->header->writers;
+		     w++, at += table[i]->row_size)
 			memcpy(at, table_row(s, table[i], w, id), table[i]->row_size);
 	return (uint64_t *)kept;
 }
@@ -261,7 +271,7 @@ void stats_put_back(struct stats *s, enum stats_kind kind, uint32_t id, const ui
 	uint32_t n = kind_tables(s, kind, table);
 
 	for (uint32_t i = 0; i < n; i++)
-		for (uint32_t w = 0; w < s->header->writers; w++) {
+		for (uint32_t w = first_writer(s, table[i]); w < s->header->writers; w++) {
 			row_write(table_row(s, table[i], w, id), kept, table[i]->row_size);
 			kept += table[i]->row_size / 8;
 		}

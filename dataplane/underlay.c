@@ -61,7 +61,7 @@ static uint16_t underlay_inner_mtu(const struct sa_outer *outer, uint32_t mtu)
 uint32_t underlay_resolve_template(struct gateway *gw, uint32_t sa_id, uint8_t n)
 {
 	struct object_sa *object = &gw->sa[sa_id];
-	const struct object_tunnel *tunnel = &gw->tunnel[object->record.tunnel];
+	const struct object_tunnel *tunnel = &gw->tunnel[object->tunnel];
 	struct sa_out *sa = &gw->tables->sa[sa_id].out;
 	struct sa_outer *outer = &sa->outer[n];
 	enum ip_family family;
@@ -111,6 +111,6 @@ void underlay_poll(struct gateway *gw)
 		return;
 	gw->underlay_dirty = false;
 	for (uint32_t id = 1; id < gw->size.max_sas; id++)
-		if (gw->sa[id].record.id != 0 && gw->sa[id].record.direction == ABI_SA_OUT)
+		if (gw->sa[id].id != 0 && gw->sa[id].direction == ABI_SA_OUT)
 			underlay_resolve_sa(gw, id);
 }

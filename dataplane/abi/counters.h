@@ -6,8 +6,9 @@
  * lcore, 1 .. : the workers), which alone writes to it, with plain 64-bit stores; whoever reads adds
  * the regions up. Within a region stand the tables at the offsets that the header gives, each an
  * array of rows indexed by id. Counters only grow for the life of an object and of this file
- * (`boot`); a row is zeroed when its id is given to a new object, and `epoch` of its table entry
- * changes then, so that a reader can tell.
+ * (`boot`); a row is zeroed when its id is given to a new object, and an SA's `epoch` changes then,
+ * so that a reader can tell. Rows of SAs are the workers': the memory of what nobody writes is taken
+ * by reading it, so who reads SAs leaves writer 0 out.
  *
  * Reading: 64-bit loads (relaxed atomics). No lock; a sum may be a burst behind.
  *
@@ -54,7 +55,7 @@ struct counters_header {
 	struct counters_table tenant;       /* counters_tenant, by id; row 0: the underlay */
 	struct counters_table tenant_drops; /* counters_drops, by tenant id */
 	struct counters_table tunnel;       /* counters_tunnel, by id */
-	struct counters_table sa;           /* counters_sa, by id */
+	struct counters_table sa;           /* counters_sa, by id; writer 0 (main) has none in use */
 };
 static_assert(sizeof(struct counters_header) == 256, "counters_header is 256 bytes");
 
@@ -156,7 +157,7 @@ struct counters_sa {
 	uint64_t icv_failed;
 	uint64_t lost;        /* in: numbers that left the window unseen */
 	uint64_t lease_stops; /* out: packets dropped because the lease was used up */
-	uint64_t epoch;       /* writer 0 only: counts the objects that had this row */
+	uint64_t epoch;       /* counts the objects that had this row; the same with every worker */
 };
 static_assert(sizeof(struct counters_sa) == 64, "counters_sa is one cache line");
 

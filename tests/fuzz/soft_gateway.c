@@ -393,7 +393,7 @@ static void mortal_reset(struct soft_gateway *g)
 
 	for (size_t i = 0; i < 2; i++) {
 		t->lifetime[ids[i]].packets = t->lifetime[ids[i]].bytes = 0;
-		g->f->gw.sa[ids[i]].record.state = ABI_SA_LIVE;
+		g->f->gw.sa[ids[i]].state = ABI_SA_LIVE;
 	}
 	t->sa[ID_IN(MORTAL)].in.flags &= (uint8_t)~SA_EXPIRED;
 	t->sa[ID_OUT(MORTAL)].out.flags &= (uint8_t)~SA_EXPIRED;
@@ -405,8 +405,8 @@ static void mortal_check(const struct soft_gateway *g)
 	const struct gateway *gw = &g->f->gw;
 	const struct counters_sa *in = &g->worker->stats.sa[ID_IN(MORTAL)];
 	const struct counters_sa *out = &g->worker->stats.sa[ID_OUT(MORTAL)];
-	uint8_t state_in = gw->sa[ID_IN(MORTAL)].record.state;
-	uint8_t state_out = gw->sa[ID_OUT(MORTAL)].record.state;
+	uint8_t state_in = gw->sa[ID_IN(MORTAL)].state;
+	uint8_t state_out = gw->sa[ID_OUT(MORTAL)].state;
 
 	FUZZ_CHECK(in->packets <= ORACLE_LIFETIME_PACKETS && in->bytes <= ORACLE_LIFETIME_BYTES);
 	FUZZ_CHECK(out->packets <= ORACLE_LIFETIME_PACKETS && out->bytes <= ORACLE_LIFETIME_BYTES);

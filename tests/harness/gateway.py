@@ -64,6 +64,7 @@ class Gateway:
         self.memory = [] if huge else ["--no-huge", "--memory", "512"]
         self.devices = {}  # port name: device arguments
         self.input = {}  # port name: frames that it will receive
+        self.environment = {}  # beside the harness's own
         self.process = None
         self.client = None
         self.counters = None
@@ -118,7 +119,8 @@ class Gateway:
         with open(self.log, "ab") as log:
             # pylint: disable=consider-using-with
             self.process = subprocess.Popen(command + self.arguments, stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log, env=ENVIRONMENT,
+                                            stdout=log, stderr=log,
+                                            env=ENVIRONMENT | self.environment,
                                             preexec_fn=die_with_parent)
         self.client = self._connect()
         self.reasons = self.client.reasons()

@@ -75,7 +75,8 @@ struct fixture *fixture_create(const struct tables_size *size, uint32_t readers)
 	gw->attachment = calloc(gw->size.max_attachments, sizeof(*gw->attachment));
 	gw->tunnel = calloc(gw->size.max_tunnels, sizeof(*gw->tunnel));
 	gw->sa = calloc(gw->size.max_sas, sizeof(*gw->sa));
-	assert_true(gw->tenant && gw->attachment && gw->tunnel && gw->sa);
+	gw->life = calloc(gw->size.max_sas, sizeof(*gw->life));
+	assert_true(gw->tenant && gw->attachment && gw->tunnel && gw->sa && gw->life);
 	assert_int_equal(neighbours_create(gw, &gw->neighbours), 0);
 	assert_int_equal(trace_create(&gw->trace), 0);
 	assert_int_equal(path_mtu_create(gw), 0);
@@ -102,6 +103,7 @@ void fixture_destroy(struct fixture *f)
 	free(gw->attachment);
 	free(gw->tunnel);
 	free(gw->sa);
+	free(gw->life);
 	free(f);
 }
 
@@ -214,9 +216,9 @@ static void digest_sa(struct digest *d, struct gateway *gw, uint32_t id)
 {
 	union sa slot = gw->tables->sa[id];
 
-	if (gw->sa[id].record.id == 0)
+	if (gw->sa[id].id == 0)
 		return;
-	if (gw->sa[id].record.direction == ABI_SA_OUT) {
+	if (gw->sa[id].direction == ABI_SA_OUT) {
 		/* Which of its templates sends is nobody's business. */
 		if (slot.out.active == 1) {
 			slot.out.outer[0] = slot.out.outer[1];

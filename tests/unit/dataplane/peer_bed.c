@@ -19,7 +19,7 @@
 
 static void object_sa(struct peer_bed *p, uint32_t id, uint8_t direction, uint32_t flags)
 {
-	p->gw.sa[id].record = (struct abi_sa){
+	p->gw.sa[id] = (struct object_sa){
 		.id = id,
 		.tunnel = 1,
 		.spi = __builtin_bswap32(0x1001),
@@ -46,7 +46,8 @@ struct peer_bed *peer_bed_create(uint32_t flags, uint32_t window)
 	gw->size = (struct tables_size){ 16, 16, 16, 16, 16, 0 };
 	gw->sa = calloc(16, sizeof(*gw->sa));
 	gw->tunnel = calloc(16, sizeof(*gw->tunnel));
-	assert_true(gw->sa != NULL && gw->tunnel != NULL);
+	gw->life = calloc(16, sizeof(*gw->life));
+	assert_true(gw->sa != NULL && gw->tunnel != NULL && gw->life != NULL);
 	gw->tunnel[1].record = (struct abi_tunnel){ .id = 1, .tenant = 1 };
 	object_sa(p, PEER_OUT, ABI_SA_OUT, flags);
 	object_sa(p, PEER_IN, ABI_SA_IN, flags);
@@ -61,6 +62,7 @@ void peer_bed_destroy(struct peer_bed *p)
 	event_log_destroy(p->gw.events);
 	deadlines_destroy(p->gw.deadlines);
 	free(p->gw.sa);
+	free(p->gw.life);
 	free(p->gw.tunnel);
 	testbed_destroy(p->bed);
 	free(p);
@@ -69,8 +71,8 @@ void peer_bed_destroy(struct peer_bed *p)
 void peer_lifetime(struct peer_bed *p, uint32_t sa, const struct abi_lifetime *soft,
 		   const struct abi_lifetime *hard)
 {
-	p->gw.sa[sa].record.soft = *soft;
-	p->gw.sa[sa].record.hard = *hard;
+	p->gw.life[sa].soft = *soft;
+	p->gw.life[sa].hard = *hard;
 	lifetime_change(&p->gw, sa);
 }
 

@@ -232,7 +232,7 @@ static enum abi_sa_state state_at(struct house *h, uint64_t now_ms)
 {
 	h->gw->now_ms = now_ms;
 	lifetime_tick(h->gw);
-	return (enum abi_sa_state)h->gw->sa[1].record.state;
+	return (enum abi_sa_state)h->gw->sa[1].state;
 }
 
 static void lifetimes_are_part_of_a_transaction(void **state)

@@ -130,17 +130,17 @@ static void many_spis_do_not_flood(void **state)
 	/* The main lcore tells of 32 at once and of four a second, whatever it hears of. */
 	p = peer_bed_create(0, 64);
 	for (uint32_t id = 3; id < 16; id++)
-		p->gw.sa[id].record = p->gw.sa[2].record;
+		p->gw.sa[id] = p->gw.sa[2];
 	for (uint32_t i = 0; i < 4; i++) { /* 14 SAs every 10 s */
 		many_fail(p, 14, 10);
 		for (uint32_t id = 2; id < 16; id++)
-			p->gw.sa[id].icv.ready = 0; /* as if they were others */
+			p->gw.life[id].icv.ready = 0; /* as if they were others */
 		events = peer_events(p, 1000 * SECOND);
 	}
 	assert_int_equal(events, 32);
 	many_fail(p, 14, 10);
 	for (uint32_t id = 2; id < 16; id++)
-		p->gw.sa[id].icv.ready = 0;
+		p->gw.life[id].icv.ready = 0;
 	assert_int_equal(peer_events(p, 1001 * SECOND), 36);
 	peer_bed_destroy(p);
 }

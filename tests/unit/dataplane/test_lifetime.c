@@ -156,7 +156,7 @@ static void seconds_end_an_sa(void **state)
 		struct peer_bed *p = peer_bed_create(0, 64);
 		uint64_t next = 1;
 
-		p->gw.now_ms = p->gw.sa[sa].since = 5000;
+		p->gw.now_ms = p->gw.life[sa].since = 5000;
 		peer_lifetime(p, sa, &soft, &hard);
 		/* Nothing to count: the walks know nothing of it. */
 		assert_false(p->bed->tables->sa[sa].in.flags & SA_LIFETIME && sa == PEER_IN);
@@ -404,15 +404,15 @@ static void many_sas_with_seconds(void **state)
 	/* Objects only; no packet goes by them. */
 	assert_int_equal(tables_create(&size, p->bed->aead, 1, &p->gw.tables), 0);
 	free(p->gw.sa);
+	free(p->gw.life);
 	p->gw.sa = calloc(SAS + 1, sizeof(*p->gw.sa));
+	p->gw.life = calloc(SAS + 1, sizeof(*p->gw.life));
 	deadlines_destroy(p->gw.deadlines);
 	p->gw.deadlines = deadlines_create(SAS + 1);
-	assert_true(p->gw.sa != NULL && p->gw.deadlines != NULL);
+	assert_true(p->gw.sa != NULL && p->gw.life != NULL && p->gw.deadlines != NULL);
 	for (uint32_t id = 1; id <= SAS; id++) {
-		p->gw.sa[id].record = (struct abi_sa){ .id = id,
-						       .tunnel = 1,
-						       .direction = ABI_SA_IN,
-						       .soft.seconds = 3600 + id % 100,
+		p->gw.sa[id] = (struct object_sa){ .id = id, .tunnel = 1, .direction = ABI_SA_IN };
+		p->gw.life[id] = (struct object_life){ .soft.seconds = 3600 + id % 100,
 						       .hard.seconds = 7200 };
 		lifetime_start(&p->gw, id);
 	}

@@ -298,10 +298,9 @@ static void sequence_numbers(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct world w = world_create();
 		struct error e = error_make(&w, T_ESP, 1400, (uint32_t)cases[i].quoted, 1500, 0);
-		struct abi_sa *record = &w.gw->sa[10 * T_ESP + 2].record;
 
-		record->sequence = cases[i].first;
-		record->sequence_limit = cases[i].next + 100;
+		w.gw->sa[10 * T_ESP + 2].sequence = cases[i].first;
+		sa_of(&w, T_ESP)->sequence_limit = cases[i].next + 100;
 		sa_of(&w, T_ESP)->sequence = cases[i].next;
 		assert_int_equal(take(&w, &e), cases[i].good ? PATH_MTU_LEARNT : PATH_MTU_SEQUENCE);
 		world_destroy(&w);
@@ -314,7 +313,7 @@ static void sequence_behind_the_lease(void **state)
 	struct world w = world_create();
 	struct error e = error_make(&w, T_ESP, 1400, SENT, 1500, 0);
 
-	w.gw->sa[10 * T_ESP + 2].record.sequence_limit = SENT;
+	sa_of(&w, T_ESP)->sequence_limit = SENT;
 	sa_of(&w, T_ESP)->sequence = SENT + 64;
 	assert_int_equal(take(&w, &e), PATH_MTU_SEQUENCE);
 	e = error_make(&w, T_ESP, 1400, SENT - 1, 1500, 0);
