@@ -67,7 +67,8 @@ local function latencies(size, throughput_rate)
 		local result = latency.run(settings, throughput_rate * load, settings.final_seconds)
 
 		tell({ kind = "latency", size = size, load = load, offered = result.offered, forwarded = result.forwarded,
-			loss = result.loss, latency = result.latency })
+			loss = result.loss, latency = result.latency,
+			bound = search.is_short(result) and "generator" or nil })
 	end
 end
 
