@@ -55,7 +55,7 @@ struct counters_header {
 	struct counters_table tenant;       /* counters_tenant, by id; row 0: the underlay */
 	struct counters_table tenant_drops; /* counters_drops, by tenant id */
 	struct counters_table tunnel;       /* counters_tunnel, by id */
-	struct counters_table sa;           /* counters_sa, by id; writer 0 (main) has none in use */
+	struct counters_table sa; /* counters_sa, by id; writer 0 (main) has none in use */
 };
 static_assert(sizeof(struct counters_header) == 256, "counters_header is 256 bytes");
 
