@@ -14,6 +14,7 @@
 #include "mss.h"
 #include "peer.h"
 #include "replay.h"
+#include "rx_share.h"
 #include "sad.h"
 #include "segments.h"
 #include "selector.h"
@@ -455,7 +456,9 @@ void inbound_burst(struct worker *w)
 	worker_stage(w, STAGE_SAD, n);
 	inbound_decrypt(w, list);
 	worker_stage(w, STAGE_DECRYPT, list->n);
+	rx_turn_enter(w, RX_TURN_COMMIT);
 	inbound_commit(w, list);
+	rx_turn_leave(w, RX_TURN_COMMIT);
 	inbound_decap(w, list);
 	if (unlikely(w->ageing))
 		lifetime_inbound(w, list);

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -36,6 +37,7 @@
 #include "privileges.h"
 #include "reassembly.h"
 #include "reclaim.h"
+#include "rx_share.h"
 #include "southbound.h"
 #include "trace.h"
 #include "tunnel_timer.h"
@@ -48,12 +50,17 @@
 #define MBUF_CACHE         256
 #define REASSEMBLY_BUFFERS 8 /* one in so many of the pool's may be held, by all workers */
 
+struct tx_lock {
+	uint32_t lock;
+} __attribute__((aligned(64)));
+
 struct process {
 	struct options options;
 	struct gateway gw;
 	struct port port[PORTS_MAX];
 	struct worker *worker[WORKERS_MAX];
-	uint32_t tx_lock[PORTS_MAX][WORKERS_MAX]; /* one per queue of a port that is shared */
+	struct rx_shares *shares;                       /* NULL: no queue is polled by others */
+	struct tx_lock tx_lock[PORTS_MAX][WORKERS_MAX]; /* one per queue that several send on */
 	struct rte_ring *to_main;
 	struct southbound *southbound;
 	uint8_t go;
@@ -218,6 +225,7 @@ static void worker_queues(struct process *p, struct worker *w)
 	for (uint32_t i = 0; i < p->options.ports; i++) {
 		const struct port *port = &p->gw.port[i];
 		uint16_t tx_queue = (uint16_t)(w->id % port->tx_queues);
+		bool alone = p->shares == NULL && port->tx_queues >= p->options.workers;
 
 		for (uint16_t q = 0; q < port->rx_queues; q++) {
 			/* Ports with fewer queues than workers are spread over the workers. */
@@ -225,16 +233,34 @@ static void worker_queues(struct process *p, struct worker *w)
 				    p->options.workers !=
 			    w->id)
 				continue;
-			w->rx[w->rx_n++] = (struct worker_rx){ port->dpdk_id, q, (uint8_t)i };
+			w->rx[w->rx_n++] = (struct worker_rx){
+				.dpdk_id = port->dpdk_id,
+				.queue = q,
+				.port = (uint8_t)i,
+			};
 		}
 		w->tx[i] = (struct worker_tx){
 			.dpdk_id = port->dpdk_id,
 			.queue = tx_queue,
-			.lock = port->tx_queues < p->options.workers ? &p->tx_lock[i][tx_queue]
-								     : NULL,
+			.lock = alone ? NULL : &p->tx_lock[i][tx_queue].lock,
 			.segments = port->tx_segments,
 		};
 	}
+}
+
+/* Idle workers look for work at all queues that any worker polls. */
+static int process_shares(struct process *p)
+{
+	uint32_t queues = 0;
+
+	for (uint32_t i = 0; i < p->options.ports; i++)
+		queues += p->gw.port[i].rx_queues;
+	if (p->options.workers > 1 && !p->options.private_queues) {
+		p->shares = rx_shares_create(queues);
+		if (p->shares == NULL)
+			return -ENOMEM;
+	}
+	return 0;
 }
 
 static int worker_reassembly(struct worker *w, const struct options *o, int socket)
@@ -282,6 +308,9 @@ static int process_workers(struct process *p)
 		w->go = &p->go;
 		w->stop = &p->stop;
 		worker_queues(p, w);
+		w->shares = p->shares;
+		for (uint32_t k = 0; k < w->rx_n && p->shares != NULL; k++)
+			rx_shares_add(p->shares, w, k);
 	}
 	return 0;
 }
@@ -338,6 +367,7 @@ static void process_end(struct process *p)
 		event_ring_destroy(p->worker[i]->events);
 		rte_free(p->worker[i]);
 	}
+	rx_shares_destroy(p->shares);
 	ring_free(p->to_main);
 	if (gw->tables != NULL)
 		reclaim_wait(gw->tables->reclaim);
@@ -427,6 +457,8 @@ static int process_start(struct process *p)
 	if (err == 0)
 		err = process_ports(p);
 	if (err == 0)
+		err = process_shares(p);
+	if (err == 0)
 		err = process_workers(p);
 	if (err == 0)
 		err = underlay_start(&p->gw);
@@ -441,11 +473,12 @@ static int process_start(struct process *p)
 
 int main(int argc, char **argv)
 {
-	struct process *p = calloc(1, sizeof(*p));
+	struct process *p = aligned_alloc(alignof(struct process), sizeof(*p));
 	int err;
 
 	if (p == NULL)
 		return EXIT_FAILURE;
+	memset(p, 0, sizeof(*p));
 	p->icmp[IP_V4] = p->icmp[IP_V6] = -1;
 	p->fragment_id = (uint32_t)rte_rand();
 	err = options_parse(argc, argv, &p->options);

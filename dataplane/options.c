@@ -21,6 +21,7 @@ static const char usage[] =
 	"  --socket PATH              southbound socket (/run/kaido/dataplane.sock)\n"
 	"  --main-cpu N               CPU of the control thread (0)\n"
 	"  --workers LIST             CPUs of the workers, for example 1,4-7 (1)\n"
+	"  --private-queues           idle workers don't help with the queues of busy ones\n"
 	"  --idle-sleep USEC          longest sleep of an idle worker; 0: never sleep (0)\n"
 	"  --no-huge                  do without hugepages\n"
 	"  --memory MB                memory for DPDK (as needed; 512 without hugepages)\n"
@@ -51,6 +52,7 @@ enum {
 	OPT_SOCKET,
 	OPT_MAIN_CPU,
 	OPT_WORKERS,
+	OPT_PRIVATE_QUEUES,
 	OPT_IDLE_SLEEP,
 	OPT_NO_HUGE,
 	OPT_MEMORY,
@@ -82,6 +84,7 @@ static const struct option long_options[] = {
 	{ "socket", required_argument, NULL, OPT_SOCKET },
 	{ "main-cpu", required_argument, NULL, OPT_MAIN_CPU },
 	{ "workers", required_argument, NULL, OPT_WORKERS },
+	{ "private-queues", no_argument, NULL, OPT_PRIVATE_QUEUES },
 	{ "idle-sleep", required_argument, NULL, OPT_IDLE_SLEEP },
 	{ "no-huge", no_argument, NULL, OPT_NO_HUGE },
 	{ "memory", required_argument, NULL, OPT_MEMORY },
@@ -319,6 +322,9 @@ static int parse_option(int opt, const char *arg, struct options *o)
 		return parse_u32("main-cpu", arg, 0, 4095, &o->main_cpu);
 	case OPT_WORKERS:
 		return parse_cpus(arg, o);
+	case OPT_PRIVATE_QUEUES:
+		o->private_queues = true;
+		return 0;
 	case OPT_IDLE_SLEEP:
 		return parse_u32("idle-sleep", arg, 0, 100000, &o->idle_sleep_us);
 	case OPT_NO_HUGE:

@@ -40,6 +40,7 @@ struct options {
 	bool hold;
 	bool promiscuous;
 	bool sample_all; /* every burst is measured by stages */
+	bool private_queues; /* no worker polls another one's */
 	enum aead_kind aead;
 	enum aead_isa isa;
 	struct tables_size size;

@@ -10,6 +10,7 @@
 #include "dummy.h"
 #include "esp_encap.h"
 #include "mss.h"
+#include "rx_share.h"
 #include "segments.h"
 #include "selector.h"
 #include "sequence.h"
@@ -296,7 +297,9 @@ void outbound_burst(struct worker *w)
 
 	outbound_find(w, list);
 	outbound_check(w, list);
+	rx_turn_enter(w, RX_TURN_SEQUENCE);
 	outbound_number(w, list);
+	rx_turn_leave(w, RX_TURN_SEQUENCE);
 	for (uint32_t i = 0; i < list->n; i += n) {
 		n = outbound_run_length(list, i);
 		outbound_encap(w, &list->p[i], n, &w->op[i]);

@@ -13,7 +13,9 @@
 #include <rte_ring.h>
 
 #include "ecn.h"
+#include "rx_share.h"
 #include "segments.h"
+#include "spin.h"
 #include "trace.h"
 #include "udp.h"
 #include "upper.h"
@@ -33,10 +35,11 @@
 enum table { TABLE_ESP, TABLE_UDP, TABLES };
 
 struct reassembly {
+	uint32_t lock; /* held by reassembly_take() and reassembly_expire() */
 	struct rte_ip_frag_tbl *table[TABLES];
 	uint64_t cycles;
-	uint32_t buffers; /* at most */
-	uint32_t held;
+	uint32_t buffers;                 /* at most */
+	uint32_t held;                    /* atomic, for reassembly_held() */
 	struct rte_ip_frag_death_row row; /* what the library gives back; empty between calls */
 };
 
@@ -73,7 +76,18 @@ void reassembly_destroy(struct reassembly *r)
 
 uint32_t reassembly_held(const struct reassembly *r)
 {
-	return r->held;
+	return __atomic_load_n(&r->held, __ATOMIC_RELAXED);
+}
+
+static void held_add(struct reassembly *r, int32_t n)
+{
+	__atomic_store_n(&r->held, r->held + (uint32_t)n, __ATOMIC_RELAXED);
+}
+
+/* The pieces of a packet meet at the worker whose queue they came by, whoever takes them from it. */
+static struct reassembly *reassembly_of(const struct worker *w)
+{
+	return w->share == NULL ? w->reassembly : w->share->reassembly;
 }
 
 /* ---- pieces: each mbuf that begins one has its descriptor, and says here that it does ---- */
@@ -124,29 +138,34 @@ static void pieces_drop(struct worker *w, struct rte_mbuf *m, enum drop_reason r
 }
 
 /* All that the library gave back. */
-static void row_drop(struct worker *w, enum drop_reason reason)
+static void row_drop(struct worker *w, struct reassembly *r, enum drop_reason reason)
 {
-	struct reassembly *r = w->reassembly;
-
 	for (uint32_t i = 0; i < r->row.cnt; i++) {
-		r->held -= r->row.row[i]->nb_segs;
+		held_add(r, -r->row.row[i]->nb_segs);
 		pieces_drop(w, r->row.row[i], reason);
 	}
 	r->row.cnt = 0;
+}
+
+static void table_expire(struct worker *w, struct reassembly *r, uint64_t now)
+{
+	for (uint32_t t = 0; t < TABLES; t++) {
+		do {
+			rte_ip_frag_table_del_expired_entries(r->table[t], &r->row, now);
+			if (r->row.cnt == 0)
+				break;
+			row_drop(w, r, DROP_fragment_timeout);
+		} while (true);
+	}
 }
 
 void reassembly_expire(struct worker *w, uint64_t now)
 {
 	struct reassembly *r = w->reassembly;
 
-	for (uint32_t t = 0; t < TABLES; t++) {
-		do {
-			rte_ip_frag_table_del_expired_entries(r->table[t], &r->row, now);
-			if (r->row.cnt == 0)
-				break;
-			row_drop(w, DROP_fragment_timeout);
-		} while (true);
-	}
+	spin_lock(&r->lock);
+	table_expire(w, r, now);
+	spin_unlock(&r->lock);
 }
 
 /*
@@ -154,15 +173,13 @@ void reassembly_expire(struct worker *w, uint64_t now)
  * is told a later time. Whose pieces are all there waits for milliseconds; who fills the table with
  * what will never be finished pushes out his own.
  */
-static bool table_evict(struct worker *w, enum table t, uint64_t now)
+static bool table_evict(struct worker *w, struct reassembly *r, enum table t, uint64_t now)
 {
-	struct reassembly *r = w->reassembly;
-
 	for (uint64_t age = r->cycles / 2; age != 0 && r->row.cnt == 0; age /= 2)
 		rte_ip_frag_table_del_expired_entries(r->table[t], &r->row, now + r->cycles - age);
 	if (r->row.cnt == 0)
 		return false;
-	row_drop(w, DROP_fragment_table);
+	row_drop(w, r, DROP_fragment_table);
 	return true;
 }
 
@@ -330,12 +347,12 @@ static bool whole_ecn(struct packet *p, uint32_t marks)
 	return true;
 }
 
-static enum reassembly_result whole_take(struct worker *w, struct packet *p, struct rte_mbuf *m,
-					 enum table t)
+static enum reassembly_result whole_take(struct worker *w, struct reassembly *r, struct packet *p,
+					 struct rte_mbuf *m, enum table t)
 {
 	uint32_t marks = 0, pieces = 0, offset;
 
-	w->reassembly->held -= m->nb_segs;
+	held_add(r, -m->nb_segs);
 	for (struct rte_mbuf *s = m; s != NULL; s = s->next) {
 		marks |= *piece_mark(s);
 		pieces += *piece_mark(s) != 0;
@@ -372,12 +389,11 @@ static enum reassembly_result refuse(struct packet *p, enum drop_reason reason)
 }
 
 /* Room for the buffers of one more; its own kind gives way first. */
-static bool buffers_make_room(struct worker *w, enum table t, uint32_t buffers, uint64_t now)
+static bool buffers_make_room(struct worker *w, struct reassembly *r, enum table t,
+			      uint32_t buffers, uint64_t now)
 {
-	const struct reassembly *r = w->reassembly;
-
 	while (r->held + buffers > r->buffers)
-		if (!table_evict(w, t, now) && !table_evict(w, TABLE_UDP - t, now))
+		if (!table_evict(w, r, t, now) && !table_evict(w, r, TABLE_UDP - t, now))
 			return false;
 	return true;
 }
@@ -391,28 +407,23 @@ static bool library_was_full(struct reassembly *r, const struct packet *p)
 	return true;
 }
 
-enum reassembly_result reassembly_take(struct worker *w, struct packet *p, uint8_t proto)
+/* p is a sound piece for us, and the table is locked. */
+static enum reassembly_result piece_take(struct worker *w, struct reassembly *r, struct packet *p,
+					 enum table t, uint32_t header_len)
 {
-	enum table t = proto == PROTO_ESP ? TABLE_ESP : TABLE_UDP;
-	struct reassembly *r = w->reassembly;
 	uint64_t now = rte_rdtsc();
 	struct rte_mbuf *m;
-	struct piece piece;
 	uint32_t buffers;
 
-	if (r == NULL || !piece_read(p, proto, &piece) || !is_ours(w, p))
-		return refuse(p, DROP_outer_fragment);
-	if (!piece_is_sound(p, &piece))
-		return refuse(p, DROP_fragment_malformed);
 	/* So that what the library gives back below has another reason. */
-	reassembly_expire(w, now);
-	piece_prepare(p, piece.header_len);
+	table_expire(w, r, now);
+	piece_prepare(p, header_len);
 	buffers = p->mbuf->nb_segs;
-	if (!buffers_make_room(w, t, buffers, now))
+	if (!buffers_make_room(w, r, t, buffers, now))
 		return refuse(p, DROP_fragment_table);
 	m = library_take(r, t, p, now);
 	if (unlikely(library_was_full(r, p))) {
-		if (table_evict(w, t, now))
+		if (table_evict(w, r, t, now))
 			m = library_take(r, t, p, now);
 		else
 			return refuse(p, DROP_fragment_table);
@@ -421,7 +432,24 @@ enum reassembly_result reassembly_take(struct worker *w, struct packet *p, uint8
 	}
 	w->stats.tenant[0].in_packets++;
 	w->stats.tenant[0].in_bytes += p->length;
-	r->held += buffers;
-	row_drop(w, DROP_fragment_overlap);
-	return m != NULL ? whole_take(w, p, m, t) : REASSEMBLY_TAKEN;
+	held_add(r, (int32_t)buffers);
+	row_drop(w, r, DROP_fragment_overlap);
+	return m != NULL ? whole_take(w, r, p, m, t) : REASSEMBLY_TAKEN;
+}
+
+enum reassembly_result reassembly_take(struct worker *w, struct packet *p, uint8_t proto)
+{
+	enum table t = proto == PROTO_ESP ? TABLE_ESP : TABLE_UDP;
+	struct reassembly *r = reassembly_of(w);
+	enum reassembly_result result;
+	struct piece piece;
+
+	if (r == NULL || !piece_read(p, proto, &piece) || !is_ours(w, p))
+		return refuse(p, DROP_outer_fragment);
+	if (!piece_is_sound(p, &piece))
+		return refuse(p, DROP_fragment_malformed);
+	spin_lock(&r->lock);
+	result = piece_take(w, r, p, t, piece.header_len);
+	spin_unlock(&r->lock);
+	return result;
 }

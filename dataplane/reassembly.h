@@ -3,7 +3,8 @@
  * Fragments of ESP that come by the underlay are put together (RFC 791, RFC 8200 section 4.5) before
  * anything else is done with them: native ESP, and UDP, because only the first piece of ESP in UDP
  * shows what it is. DPDK's librte_ip_frag keeps the pieces; they lie in a chain afterwards, and are not
- * copied. Each worker has its own.
+ * copied. Each worker has its own; who polls a shared queue (rx_share.h) uses
+ * that of the queue's worker, hence the lock.
  *
  * Only what is addressed to the gateway itself is kept: bounded packets, buffers and time. Who needs
  * room pushes out what has waited longest. Pieces that overlap are dropped with all that belongs to

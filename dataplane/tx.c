@@ -7,10 +7,11 @@
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <rte_ring.h>
-#include <rte_spinlock.h>
 
 #include "ip_header.h"
+#include "rx_share.h"
 #include "segments.h"
+#include "spin.h"
 #include "trace.h"
 #include "vrf.h"
 #include "worker.h"
@@ -162,7 +163,8 @@ static void tx_count(struct worker *w, struct packet *const *sent, uint32_t n)
 static void tx_port(struct worker *w, uint32_t port)
 {
 	struct packet_list *list = &w->out[port];
-	const struct worker_tx *tx = &w->tx[port];
+	/* The packets of one receive queue leave by one send queue, whoever sends them. */
+	const struct worker_tx *tx = likely(w->share == NULL) ? &w->tx[port] : &w->share->tx[port];
 	struct rte_mbuf *mbufs[BURST_MAX];
 	uint64_t bytes = 0;
 	uint16_t sent;
@@ -175,10 +177,10 @@ static void tx_port(struct worker *w, uint32_t port)
 		for (uint32_t i = 0; i < list->n; i++)
 			trace_packet(w->trace, list->p[i], (uint8_t)w->id, (uint16_t)port);
 	if (tx->lock != NULL)
-		rte_spinlock_lock((rte_spinlock_t *)tx->lock);
+		spin_lock(tx->lock);
 	sent = rte_eth_tx_burst(tx->dpdk_id, tx->queue, mbufs, (uint16_t)list->n);
 	if (tx->lock != NULL)
-		rte_spinlock_unlock((rte_spinlock_t *)tx->lock);
+		spin_unlock(tx->lock);
 	/* From here on the mbufs that were sent are the device's: only descriptors may be read. */
 	tx_count(w, list->p, sent);
 	for (uint32_t i = sent; i < list->n; i++) {

@@ -13,6 +13,7 @@
 #include "dummy.h"
 #include "reassembly.h"
 #include "reclaim.h"
+#include "rx_share.h"
 #include "segments.h"
 #include "trace.h"
 #include "vrf.h"
@@ -102,26 +103,34 @@ void worker_walk(struct worker *w, uint8_t port, struct rte_mbuf **mbufs, uint32
 	worker_errors(w);
 }
 
-static void worker_flush(struct worker *w)
+static void worker_transmit(struct worker *w)
 {
-	uint32_t dropped;
-
 	tx_burst(w);
 	worker_stage(w, STAGE_TX, 0);
 	if (unlikely(w->host.n != 0))
 		host_burst(w);
-	dropped = w->dropped.n;
+}
+
+static void worker_drop(struct worker *w)
+{
+	uint32_t dropped = w->dropped.n;
+
 	drop_burst(w);
 	worker_stage(w, STAGE_OTHER, dropped);
 }
 
 void worker_finish(struct worker *w)
 {
-	worker_flush(w);
-	while (unlikely(fragment_next(w))) {
+	rx_turn_enter(w, RX_TURN_SEND);
+	worker_transmit(w);
+	while (unlikely(w->sealed.n != 0 || w->oversize.n != 0)) {
+		worker_drop(w);
+		fragment_next(w);
 		worker_send(w);
-		worker_flush(w);
+		worker_transmit(w);
 	}
+	rx_turn_leave(w, RX_TURN_SEND);
+	worker_drop(w);
 }
 
 /* A whole frame of the main lcore's. */
@@ -164,9 +173,31 @@ uint32_t worker_inbox(struct worker *w)
 	return n;
 }
 
-static uint32_t worker_poll(struct worker *w)
+static uint32_t worker_poll_queue(struct worker *w, const struct worker_rx *rx)
 {
 	struct rte_mbuf *mbufs[BURST_MAX];
+	uint16_t n;
+
+	n = rx->share == NULL ? rte_eth_rx_burst(rx->dpdk_id, rx->queue, mbufs, BURST_MAX)
+			      : rx_share_take(w, rx->share, mbufs);
+	if (n == 0)
+		return 0;
+	worker_walk(w, rx->port, mbufs, n);
+	worker_finish(w);
+	burst_count(w, n);
+	return n;
+}
+
+/* A burst of somebody who has too many. */
+static uint32_t worker_help(struct worker *w)
+{
+	const struct worker_rx *rx = rx_shares_find(w->shares, &w->share_from);
+
+	return rx != NULL ? worker_poll_queue(w, rx) : 0;
+}
+
+static uint32_t worker_poll(struct worker *w)
+{
 	uint32_t total = 0;
 
 	w->tracing = trace_active(w->trace);
@@ -176,18 +207,10 @@ static uint32_t worker_poll(struct worker *w)
 		return total;
 	if (unlikely(w->reassembly != NULL && reassembly_held(w->reassembly) != 0))
 		reassembly_expire(w, rte_rdtsc());
-	for (uint32_t i = 0; i < w->rx_n; i++) {
-		const struct worker_rx *rx = &w->rx[i];
-		uint16_t n;
-
-		n = rte_eth_rx_burst(rx->dpdk_id, rx->queue, mbufs, BURST_MAX);
-		if (n == 0)
-			continue;
-		worker_walk(w, rx->port, mbufs, n);
-		worker_finish(w);
-		burst_count(w, n);
-		total += n;
-	}
+	for (uint32_t i = 0; i < w->rx_n; i++)
+		total += worker_poll_queue(w, &w->rx[i]);
+	if (total == 0 && w->shares != NULL)
+		total = worker_help(w);
 	return total;
 }
 

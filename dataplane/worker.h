@@ -24,19 +24,23 @@ struct event_ring;
 struct reassembly;
 struct rte_mbuf;
 struct rte_ring;
+struct rx_share;
+struct rx_shares;
 struct trace;
 
 struct worker_rx {
 	uint16_t dpdk_id;
 	uint16_t queue;
-	uint8_t port; /* index */
+	uint8_t port;           /* index */
+	struct rx_share *share; /* others may poll it, too; NULL: none does */
 };
 
 struct worker_tx {
 	uint16_t dpdk_id;
 	uint16_t queue;
-	uint32_t *lock; /* shared with other workers where the device has too few queues; or NULL */
-	bool segments;  /* takes packets in several buffers */
+	uint32_t *
+		lock; /* where others send on it, too: too few queues, or see rx_share.h; or NULL */
+	bool segments; /* takes packets in several buffers */
 };
 
 struct worker {
@@ -63,6 +67,13 @@ struct worker {
 	struct reassembly *reassembly; /* of what comes by the underlay; NULL: none */
 	struct worker_rx rx[PORTS_MAX];
 	struct worker_tx tx[PORTS_MAX]; /* by port index */
+	struct rx_shares *shares;       /* what to do when idle; NULL: nothing */
+	uint32_t share_from;            /* where to look next */
+
+	/* The burst in work, if it is of a queue that is shared. */
+	struct rx_share *share; /* NULL: it is not */
+	uint32_t ticket;
+	uint32_t turn; /* enum rx_turn: the next one */
 
 	/* Scratch of one burst. */
 	bool tracing;

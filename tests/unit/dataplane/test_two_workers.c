@@ -46,20 +46,6 @@ struct thread {
 	uint64_t out_of_range;
 };
 
-static struct worker *second_worker(struct testbed *bed)
-{
-	struct worker *w = aligned_alloc(64, sizeof(*w));
-
-	assert_non_null(w);
-	memset(w, 0, sizeof(*w));
-	w->tables = bed->tables;
-	w->stats = stats_writer(bed->stats, 2);
-	w->to_main = bed->to_main;
-	w->fragment_id = &bed->fragment_id;
-	w->id = 1;
-	return w;
-}
-
 /* What left on a port is looked at and freed, and so are the drops. */
 static void thread_take(struct thread *t, uint8_t port,
 			uint64_t (*number)(const struct rte_mbuf *m))
@@ -146,7 +132,7 @@ static void run_threads(struct shared *s, struct thread t[WORKERS], void *(*run)
 	assert_int_equal(pthread_barrier_init(&s->start, NULL, WORKERS), 0);
 	for (uint32_t i = 0; i < WORKERS; i++) {
 		t[i] = (struct thread){ .shared = s };
-		t[i].worker = i == 0 ? s->bed->worker : second_worker(s->bed);
+		t[i].worker = i == 0 ? s->bed->worker : testbed_worker(s->bed, 1);
 		assert_int_equal(pthread_create(&t[i].thread, NULL, run, &t[i]), 0);
 	}
 	for (uint32_t i = 0; i < WORKERS; i++)
@@ -208,7 +194,7 @@ static void test_no_number_twice(void **state)
 			assert_int_equal(used, s.limit - 1);
 		else
 			assert_int_equal(drops(t, DROP_lease_used_up), 0);
-		free(t[1].worker);
+		testbed_worker_free(t[1].worker);
 		free(s.times);
 		testbed_destroy(s.bed);
 	}
@@ -269,7 +255,7 @@ static void test_accepted_once(void **state)
 		assert_int_equal(both(t, SA_ROW(2, packets)), PACKETS);
 		assert_int_equal(both(t, SA_ROW(2, replayed)), PACKETS);
 		assert_int_equal(both(t, SA_ROW(2, lost)), 0);
-		free(t[1].worker);
+		testbed_worker_free(t[1].worker);
 		free(s.times);
 		free(s.esp);
 		testbed_destroy(s.bed);

@@ -20,7 +20,8 @@
 #include "replay.h"
 #include "sa_template.h"
 
-#define TENANT 1
+#define TENANT  1
+#define TENANTS 16
 
 static const uint8_t mac_tenant[6] = { 2, 0, 0, 0, 0, 0x10 };
 static const uint8_t mac_underlay[6] = { 2, 0, 0, 0, 0, 0x20 };
@@ -111,11 +112,35 @@ static void bed_sa_in(struct testbed *bed, const struct aead_key *key, uint32_t 
 	assert_int_equal(sad_add(bed->tables->sad, sa->spi, 2), 0);
 }
 
+struct worker *testbed_worker(struct testbed *bed, uint32_t id)
+{
+	struct worker *w = aligned_alloc(64, sizeof(*w));
+
+	assert_non_null(w);
+	memset(w, 0, sizeof(*w));
+	w->error_refill = calloc(TENANTS, sizeof(uint64_t));
+	w->events = event_ring_create();
+	assert_true(w->error_refill != NULL && w->events != NULL);
+	w->tables = bed->tables;
+	w->stats = stats_writer(bed->stats, 1 + id);
+	w->to_main = bed->to_main;
+	w->fragment_id = &bed->fragment_id;
+	w->id = id;
+	return w;
+}
+
+void testbed_worker_free(struct worker *w)
+{
+	free(w->error_refill);
+	event_ring_destroy(w->events);
+	free(w);
+}
+
 struct testbed *testbed_create(uint32_t flags, uint32_t key_len, uint32_t window)
 {
 	static const uint8_t raw[AEAD_KEY_MAX] = { 1, 2, 3, 4, 5, 6, 7, 8, 9 };
 	static const uint8_t salt[4] = { 0xa, 0xb, 0xc, 0xd };
-	struct tables_size size = { 16, 16, 16, 16, 16, 64ull << 20 };
+	struct tables_size size = { TENANTS, 16, 16, 16, 16, 64ull << 20 };
 	struct testbed *bed = calloc(1, sizeof(*bed));
 	struct aead_key *key;
 	char name[24];
@@ -123,8 +148,8 @@ struct testbed *testbed_create(uint32_t flags, uint32_t key_len, uint32_t window
 	assert_non_null(bed);
 	bed->replay_window = window;
 	assert_int_equal(aead_engine_create(AEAD_KIND_AUTO, AEAD_ISA_AUTO, 16, &bed->aead), 0);
-	assert_int_equal(tables_create(&size, bed->aead, 1, &bed->tables), 0);
-	assert_int_equal(stats_create(&size, 3, 1, &bed->stats), 0);
+	assert_int_equal(tables_create(&size, bed->aead, BED_WORKERS, &bed->tables), 0);
+	assert_int_equal(stats_create(&size, 1 + BED_WORKERS, 1, &bed->stats), 0);
 	/* A name of its own, so that a test that failed does not fail the next. */
 	snprintf(name, sizeof(name), "bed_%lx", (unsigned long)(uintptr_t)bed);
 	/*
@@ -133,17 +158,8 @@ struct testbed *testbed_create(uint32_t flags, uint32_t key_len, uint32_t window
 	 */
 	bed->pool = rte_pktmbuf_pool_create_by_ops(name, 511, 0, 64, 2048 + 128, 0, "lf_stack");
 	bed->to_main = rte_ring_create(name, 64, 0, 0);
-	bed->worker = aligned_alloc(64, sizeof(*bed->worker));
-	assert_true(bed->pool != NULL && bed->to_main != NULL && bed->worker != NULL);
-	memset(bed->worker, 0, sizeof(*bed->worker));
-	bed->worker->error_refill = calloc(size.max_tenants, sizeof(uint64_t));
-	assert_non_null(bed->worker->error_refill);
-	bed->worker->events = event_ring_create();
-	assert_non_null(bed->worker->events);
-	bed->worker->tables = bed->tables;
-	bed->worker->stats = stats_writer(bed->stats, 1);
-	bed->worker->to_main = bed->to_main;
-	bed->worker->fragment_id = &bed->fragment_id;
+	assert_true(bed->pool != NULL && bed->to_main != NULL);
+	bed->worker = testbed_worker(bed, 0);
 
 	assert_int_equal(tables_add_port(bed->tables, 0, mac_tenant), 0);
 	assert_int_equal(tables_add_port(bed->tables, 1, mac_underlay), 0);
@@ -184,9 +200,7 @@ void testbed_destroy(struct testbed *bed)
 	aead_engine_destroy(bed->aead);
 	rte_ring_free(bed->to_main);
 	rte_mempool_free(bed->pool);
-	free(bed->worker->error_refill);
-	event_ring_destroy(bed->worker->events);
-	free(bed->worker);
+	testbed_worker_free(bed->worker);
 	free(bed);
 }
 

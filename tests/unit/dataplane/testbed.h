@@ -28,11 +28,16 @@ struct testbed {
 	uint32_t fragment_id;
 };
 
+#define BED_WORKERS 5 /* that there are counters for, the testbed's own included */
+
 /* EAL without hugepages and devices; once per process. */
 void testbed_eal(void);
 /* flags: SA_ESN, SA_UDP, SA_OUTER_V6. Fails the test when it can't. */
 struct testbed *testbed_create(uint32_t flags, uint32_t key_len, uint32_t window);
 void testbed_destroy(struct testbed *bed);
+/* One more worker, 1 .. BED_WORKERS - 1, for a thread of its own. */
+struct worker *testbed_worker(struct testbed *bed, uint32_t id);
+void testbed_worker_free(struct worker *w);
 
 /* A frame for a walk: copied into a fresh mbuf. */
 struct rte_mbuf *testbed_mbuf(struct testbed *bed, const void *frame, uint32_t len);
