@@ -4,7 +4,8 @@
 import statistics
 
 COLUMNS = ("what", "size", "bits", "SAs", "tenants", "min", "median", "max", "Mpps", "Gbit/s",
-           "AEAD", "I/O", "rest", "peer", "ratio")
+           "AEAD", "I/O", "rest", "peer", "ratio", "other", "ratio")
+BESIDE = ("peer", "against")  # their figures stand in the rows of walks
 IDENTITY = ("suite", "name", "direction", "size", "key_bits", "sas", "tenants", "workers")
 REST_MOST = {1: 45, 10000: 70}  # cycles of the walk, by SAs
 
@@ -21,11 +22,13 @@ def find(records, **fields):
     return None
 
 
-def peer_of(records, record):
-    same = ("direction", "size", "key_bits", "sas")
-    if record["suite"] != "walk" or "ratio" not in record:
+def beside(records, record, suite):
+    """The median of what was measured in turn with this walk."""
+    same = ("direction", "size", "key_bits", "sas", "tenants")
+    if record["suite"] != "walk":
         return None
-    return find(records, suite="peer", **{name: record[name] for name in same})
+    other = find(records, suite=suite, **{name: record[name] for name in same})
+    return other and other["cycles"][1]
 
 
 def identity(record):
@@ -48,19 +51,19 @@ def order(record):
 
 def row(records, record):
     low, median, high = record["cycles"]
-    peer = peer_of(records, record)
     what = f"{record['name']} {record['direction']}".strip()
     bits = str(record["key_bits"] or ("mixed" if "tenants" in record else ""))
     return (what, str(record["size"] or ""), bits, str(record["sas"] or ""),
             str(record.get("tenants", "")), number(low), number(median), number(high),
             number(record["mpps"], 2), number(record["gbps"]), number(record["aead_cycles"]),
             number(record["io_cycles"]), number(record.get("rest")),
-            number(peer and peer["cycles"][1]), number(record.get("ratio"), 2))
+            number(beside(records, record, "peer")), number(record.get("ratio"), 2),
+            number(beside(records, record, "against")), number(record.get("against"), 2))
 
 
 def table(records, markdown=False):
     """Lines. The peer stands in the rows of ours."""
-    rows = [row(records, record) for record in records if record["suite"] != "peer"]
+    rows = [row(records, record) for record in records if record["suite"] not in BESIDE]
     used = [i for i, name in enumerate(COLUMNS) if any(line[i] for line in rows)]
     lines = [[COLUMNS[i] for i in used]] + [[line[i] for i in used] for line in rows]
     if markdown:

@@ -83,6 +83,10 @@ def measure(arguments, shape, folder):
     with ExitStack() as stack:
         programs = [kaido_on_pcap(arguments, shape, captures),
                     Testpmd(arguments.place, shape, captures)]
+        if arguments.against:
+            programs.append(kaido_on_pcap(arguments, shape, captures))
+            programs[-1].name = "against"
+            programs[-1].gateway.program = arguments.against
         if arguments.peer and Secgw.takes(shape):
             programs.append(Secgw(arguments.place, shape, captures, arguments.peer,
                                   arguments.peer_library))
@@ -103,11 +107,19 @@ def measure(arguments, shape, folder):
     ours["rest"] = statistics.median(
         k - t - a for k, t, a in zip(turns["kaido"], turns["testpmd"], turns["aead"]))
     ours["stages"] = kaido.stage_cycles()
-    if "secgw" not in turns:
-        return [ours]
-    ours["ratio"] = statistics.median(
-        k / s for k, s in zip(turns["kaido"], turns["secgw"]))
-    return [ours, record(shape, "peer", "ipsec-secgw", turns["secgw"], hz)]
+    records = [ours]
+    if "against" in turns:
+        ours["against"] = ratio(turns, "against")
+        records.append(record(shape, "against", "kaido", turns["against"], hz))
+    if "secgw" in turns:
+        ours["ratio"] = ratio(turns, "secgw")
+        records.append(record(shape, "peer", "ipsec-secgw", turns["secgw"], hz))
+    return records
+
+
+def ratio(turns, name):
+    """Ours to another's, turn by turn."""
+    return statistics.median(k / other for k, other in zip(turns["kaido"], turns[name]))
 
 
 def record(shape, suite, name, cycles, hz, aead=None, io=None):

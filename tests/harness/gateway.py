@@ -62,6 +62,7 @@ class Gateway:
         self.log = os.path.join(self.folder, "log")
         self.arguments = list(arguments) + (["--hold"] if hold else [])
         self.memory = [] if huge else ["--no-huge", "--memory", "512"]
+        self.program = PROGRAM
         self.devices = {}  # port name: device arguments
         self.input = {}  # port name: frames that it will receive
         self.environment = {}  # beside the harness's own
@@ -112,7 +113,7 @@ class Gateway:
     # Life
 
     def start(self):
-        command = [PROGRAM, "--socket", self.socket, *self.memory, "--idle-sleep", "100",
+        command = [self.program, "--socket", self.socket, *self.memory, "--idle-sleep", "100",
                    *self._cpus()]
         for name, device in self.devices.items():
             command += ["--port", f"{name}={device}"]
