@@ -44,6 +44,13 @@ const char *crypto_harness_engine(const struct crypto_harness *harness);
 struct crypto_pass crypto_harness_encrypt(struct crypto_harness *harness);
 struct crypto_pass crypto_harness_decrypt(struct crypto_harness *harness);
 
+/*
+ * The same as a walk does it: each batch is copied from where it was kept into buffers that are used
+ * again and again, and only then transformed; the copies are not in the cycles. What was encrypted by
+ * the last pass is decrypted, or encrypted once more.
+ */
+struct crypto_pass crypto_harness_received(struct crypto_harness *harness, bool decrypt_it);
+
 /* Destroys all keys and creates them again; the pass counts keys, not packets. Not direct. */
 struct crypto_pass crypto_harness_rekey(struct crypto_harness *harness);
 
