@@ -12,9 +12,11 @@
 #endif
 static_assert(LANES_WORTH <= LANES_BLOCKS_MAX, "their counter");
 
+#define STACK_WIPED 2048 /* more than the largest frame of a kernel */
+
 /* What must not stay on the stack. */
 struct batch_scratch {
-	struct lanes_key lanes;
+	struct lanes_key lanes[LANES_SETS];
 	struct wide_key wide;
 	_Alignas(64) uint8_t bounce[VEC_BYTES + QUAD_BYTES];
 };
@@ -48,49 +50,86 @@ static __attribute__((noinline)) uint32_t batch_alone(struct batch_scratch *scra
 		op->status = wide_decrypt(op, &scratch->wide);
 	else {
 		wide_encrypt(op, &scratch->wide);
-		op->status = AEAD_OK;
 	}
 	return op->status;
 }
 
-/* Those of a class, as many at a time as there are lanes; where some lack the first is repeated. */
+/* What an operation needs first: keys and the ends of short data. */
+INLINE void op_fetch(const struct aead_op *op)
+{
+	aead_key_prefetch(op->key);
+	__builtin_prefetch(op->data);
+	__builtin_prefetch(op->tag);
+}
+
+/* Fetches what the next operations need while those before are at work. */
+INLINE void members_fetch(const struct aead_op *ops, uint64_t members)
+{
+	UNROLL
+	for (int i = 0; i < LANES_PACKETS; i++) {
+		op_fetch(&ops[members != 0 ? __builtin_ctzll(members) : 0]);
+		members &= members - 1;
+	}
+}
+
+/*
+ * Those of a class, as many at a time as there are lanes. Where some lack the first of the set is
+ * repeated: both lanes read the same, compute the same and then write the same.
+ */
 INLINE uint32_t batch_class(struct batch_scratch *scratch, struct aead_op *ops, uint64_t members,
 			    uint32_t blocks, const bool decrypt)
 {
 	uint32_t failed = 0;
 
 	while (members != 0) {
-		struct aead_op *op[VAES_LANES];
-		uint32_t n = 0, differ;
+		struct aead_op *op[LANES_PACKETS];
+		uint64_t rest = members;
+		uint32_t differ;
 
 		if ((members & (members - 1)) == 0)
 			return failed +
 			       batch_alone(scratch, &ops[__builtin_ctzll(members)], decrypt);
 		UNROLL
-		for (int i = 0; i < VAES_LANES; i++) {
-			op[i] = members != 0 ? &ops[__builtin_ctzll(members)] : op[0];
-			n += members != 0;
-			members &= members - 1;
+		for (int i = 0; i < LANES_PACKETS; i++) {
+			int set = i % LANES_SETS * VAES_LANES;
+
+			op[set + i / LANES_SETS] =
+				rest != 0 ? &ops[__builtin_ctzll(rest)] : op[set];
+			rest &= rest - 1;
 		}
-		if (!lanes_key_is(&scratch->lanes, op))
-			lanes_key_load(&scratch->lanes, op);
-		differ = lanes_transform(op, &scratch->lanes, blocks, decrypt);
-		for (int i = 0; i < VAES_LANES; i++)
-			op[i]->status = (differ >> 2 * i & 3) != 0;
-		for (uint32_t i = 0; i < n; i++)
-			failed += op[i]->status;
+		if (rest != 0)
+			members_fetch(ops, rest);
+		differ = lanes_transform(op, scratch->lanes, blocks, decrypt);
+		if (__builtin_expect(differ != 0, 0)) {
+			for (int i = 0; i < LANES_PACKETS; i++)
+				op[i]->status = (differ >> 2 * i & 3) != 0;
+			for (; members != rest; members &= members - 1)
+				failed += ops[__builtin_ctzll(members)].status;
+		}
+		members = rest;
 	}
 	return failed;
 }
+static_assert(LANES_SETS <= 2, "each has a packet: one alone takes another way");
 static_assert(AEAD_OK == 0 && AEAD_BAD_TAG == 1, "a status is the truth value of a difference");
 
-/* Overwrites what the kernels left below: registers that found no room, and then the registers. */
+/*
+ * Overwrites what the kernels kept, what they left below on the stack (registers that found no room),
+ * and the registers.
+ */
 static __attribute__((noinline)) void batch_wipe(struct batch_scratch *scratch)
 {
-	uint8_t stack[2048];
+	_Alignas(64) uint8_t stack[STACK_WIPED];
 
-	secret_wipe(stack, sizeof(stack));
-	secret_wipe(scratch, sizeof(*scratch));
+	vec_wipe(stack, sizeof(stack));
+	for (int i = 0; i < LANES_SETS; i++) {
+		if (scratch->lanes[i].of[0] != NULL)
+			vec_wipe(&scratch->lanes[i], sizeof(scratch->lanes[i]));
+	}
+	if (scratch->wide.of != NULL) {
+		vec_wipe(&scratch->wide, sizeof(scratch->wide));
+		vec_wipe(scratch->bounce, sizeof(scratch->bounce));
+	}
 	vec_wipe_registers();
 }
 
@@ -101,13 +140,13 @@ INLINE uint32_t batch_run(struct aead_op *ops, uint32_t n, const bool decrypt)
 	uint64_t left = n < 64 ? (UINT64_C(1) << n) - 1 : ~UINT64_C(0);
 	uint32_t failed = 0;
 
-	memset(scratch.lanes.of, 0, sizeof(scratch.lanes.of));
+	for (int i = 0; i < LANES_SETS; i++)
+		memset(scratch.lanes[i].of, 0, sizeof(scratch.lanes[i].of));
 	scratch.wide.of = NULL;
 	for (uint32_t i = 0; i < n; i++) {
 		const struct vaes_key *key = (const void *)ops[i].key;
 
-		aead_key_prefetch(ops[i].key);
-		__builtin_prefetch(ops[i].data);
+		ops[i].status = AEAD_OK;
 		classes.blocks[i] = op_blocks(&ops[i]);
 		classes.variant[i] = (uint8_t)key->head.variant;
 	}

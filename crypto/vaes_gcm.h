@@ -68,6 +68,18 @@ INLINE vec ghash_reduce(const struct ghash_sum *sum)
 	return vec_xor3(vec_swap_halves(low), folded, high);
 }
 
+/* (y + x[0]) * H^4 + x[1] * H^3 + x[2] * H^2 + x[3] * H */
+INLINE vec ghash_quad(vec y, const vec x[4], const struct ghash_powers *powers)
+{
+	struct ghash_sum sum;
+
+	ghash_start(&sum, vec_xor(y, x[0]), powers->power[0], powers->fold[0]);
+	UNROLL
+	for (int i = 1; i < 4; i++)
+		ghash_add(&sum, x[i], powers->power[i], powers->fold[i]);
+	return ghash_reduce(&sum);
+}
+
 /* Encrypts n blocks a lane. */
 INLINE void aes_encrypt(vec *s, const int n, const vec *round, uint32_t rounds)
 {
@@ -91,8 +103,8 @@ INLINE void aes_encrypt(vec *s, const int n, const vec *round, uint32_t rounds)
 }
 
 /*
- * Four blocks a lane, and beside it *y = ((*y + x[0]) * H^4 + x[1] * H^3 + x[2] * H^2 + x[3] * H)
- * over what came before them: the multiplications fill the pipes that AES leaves idle.
+ * Four blocks a lane, and beside it *y = ghash_quad(*y, x) of what came before them: the
+ * multiplications fill the pipes that AES leaves idle.
  */
 INLINE void aes_encrypt_ghash(vec s[4], const vec *round, uint32_t rounds, vec *y, const vec x[4],
 			      const struct ghash_powers *powers)

@@ -119,6 +119,14 @@ INLINE void vec_wipe_registers(void)
 			   "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31");
 }
 
+/* Zeros that the compiler cannot leave out; whole registers, aligned. */
+INLINE void vec_wipe(void *p, size_t size)
+{
+	for (size_t i = 0; i < size; i += sizeof(vec))
+		_mm512_store_si512((uint8_t *)p + i, vec_zero());
+	__asm__ volatile("" : : "r"(p) : "memory");
+}
+
 /* Which of 64 bytes are `byte`. */
 INLINE uint64_t bytes_equal(const uint8_t bytes[64], uint8_t byte)
 {
