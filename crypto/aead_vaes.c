@@ -41,6 +41,8 @@ int aead_vaes_open(struct aead_engine *engine, enum aead_isa isa)
 		return -ENOTSUP;
 	if ((isa == AEAD_ISA_AUTO || isa == AEAD_ISA_AVX512) && cpu_has_avx512())
 		kernels = &vaes512_kernels;
+	else if (isa == AEAD_ISA_AUTO || isa == AEAD_ISA_AVX2)
+		kernels = &vaes256_kernels;
 	else
 		return -ENOTSUP;
 	engine->impl = (struct aead_implementation){

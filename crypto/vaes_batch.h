@@ -12,7 +12,7 @@
 #endif
 static_assert(LANES_WORTH <= LANES_BLOCKS_MAX, "their counter");
 
-#define STACK_WIPED 2048 /* more than the largest frame of a kernel */
+#define STACK_WIPED 3072 /* more than the largest frame of a kernel */
 
 /* What must not stay on the stack. */
 struct batch_scratch {
@@ -32,7 +32,7 @@ static_assert(AEAD_BATCH_MAX == 64, "a bit each in 64");
 INLINE uint8_t op_blocks(const struct aead_op *op)
 {
 	uint32_t blocks = (op->len + BLOCK - 1) / BLOCK;
-	bool fits = op->len % BLOCK == 0 || op->tag == op->data + op->len;
+	bool fits = op->len % BLOCK == 0 || (uintptr_t)op->tag == (uintptr_t)op->data + op->len;
 
 	return blocks <= LANES_WORTH && op->chain == NULL && fits ? (uint8_t)blocks : 0;
 }

@@ -181,6 +181,159 @@ INLINE void lanes_store4(uint8_t *const p[VAES_LANES], size_t offset, const vec 
 	for (int i = 0; i < 4; i++)
 		vec_store(p[i] + offset, row[i]);
 }
+#else
+typedef __m256i vec;
+typedef __m256i vec_mask; /* a byte of ones a byte */
+
+#define VEC_DO(op)        _mm256_##op
+#define vec_zero()        _mm256_setzero_si256()
+#define vec_repeat(block) _mm256_broadcastsi128_si256(block)
+#define vec_first(v)      _mm256_castsi256_si128(v)
+#define vec_xor(a, b)     _mm256_xor_si256(a, b)
+#define vec_and(a, b)     _mm256_and_si256(a, b)
+#define vec_xor3(a, b, c) vec_xor(vec_xor(a, b), c)
+#define vec_load(p)       _mm256_loadu_si256((const __m256i *)(const void *)(p))
+#define vec_store(p, v)   _mm256_storeu_si256((__m256i *)(void *)(p), v)
+
+INLINE vec_mask vec_mask_below(vec count)
+{
+	const __m128i index = _mm_set_epi8(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+
+	return _mm256_cmpgt_epi8(count, vec_repeat(index));
+}
+
+INLINE vec vec_keep(vec v, vec_mask mask)
+{
+	return vec_and(v, mask);
+}
+
+INLINE uint32_t vec_lanes_set(vec v)
+{
+	vec zero = _mm256_cmpeq_epi64(v, vec_zero());
+
+	return (uint32_t)_mm256_movemask_pd(_mm256_castsi256_pd(zero)) ^ 0xf;
+}
+
+INLINE vec vec_blend_middle(vec a, vec b)
+{
+	return _mm256_blend_epi32(b, a, 0x66);
+}
+
+INLINE vec vec_lane_numbers(void)
+{
+	return _mm256_set_epi32(1, 0, 0, 0, 0, 0, 0, 0);
+}
+
+#define vec_repeat_lane(v, lane) _mm256_permute2x128_si256(v, v, (lane)*0x11)
+#define vec_alternate(a, b)      _mm256_blend_epi32(a, b, 0xf0)
+
+INLINE vec vec_sum_lanes(vec v)
+{
+	return vec_xor(v, _mm256_permute2x128_si256(v, v, 0x01));
+}
+
+/* No byte can be loaded or stored by itself: a part takes a way through the stack. */
+INLINE vec_mask vec_mask_range(uint32_t from, uint32_t to)
+{
+	const vec index =
+		_mm256_set_epi8(31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16, 15,
+				14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+
+	return _mm256_andnot_si256(_mm256_cmpgt_epi8(_mm256_set1_epi8((char)from), index),
+				   _mm256_cmpgt_epi8(_mm256_set1_epi8((char)to), index));
+}
+
+INLINE uint32_t vec_mask_bits(vec_mask mask)
+{
+	return (uint32_t)_mm256_movemask_epi8(mask);
+}
+
+INLINE vec vec_load_part(const void *p, vec_mask part)
+{
+	uint32_t bits = vec_mask_bits(part);
+	_Alignas(32) uint8_t bytes[32];
+
+	_mm256_store_si256((__m256i *)(void *)bytes, vec_zero());
+	if (bits != 0) {
+		uint32_t from = (uint32_t)__builtin_ctz(bits);
+
+		memcpy(bytes + from, (const uint8_t *)p + from, (uint32_t)__builtin_popcount(bits));
+	}
+	return _mm256_load_si256((const __m256i *)(const void *)bytes);
+}
+
+INLINE void vec_store_part(void *p, vec_mask part, vec v)
+{
+	uint32_t bits = vec_mask_bits(part);
+	_Alignas(32) uint8_t bytes[32];
+
+	_mm256_store_si256((__m256i *)(void *)bytes, v);
+	if (bits != 0) {
+		uint32_t from = (uint32_t)__builtin_ctz(bits);
+
+		memcpy((uint8_t *)p + from, bytes + from, (uint32_t)__builtin_popcount(bits));
+	}
+}
+
+/* Rows of four blocks become four columns of two lanes: half a row is one load. */
+INLINE void vec_halves_transpose(vec a, vec b, vec out[2])
+{
+	out[0] = _mm256_permute2x128_si256(a, b, 0x20);
+	out[1] = _mm256_permute2x128_si256(a, b, 0x31);
+}
+
+INLINE vec lanes_load(const uint8_t *const p[VAES_LANES], size_t offset)
+{
+	return _mm256_inserti128_si256(_mm256_castsi128_si256(block_load(p[0] + offset)),
+				       block_load(p[1] + offset), 1);
+}
+
+INLINE void lanes_store(uint8_t *const p[VAES_LANES], size_t offset, vec v)
+{
+	block_store(p[0] + offset, vec_first(v));
+	block_store(p[1] + offset, _mm256_extracti128_si256(v, 1));
+}
+
+INLINE void lanes_load4(vec column[4], const uint8_t *const p[VAES_LANES], size_t offset)
+{
+	UNROLL
+	for (int i = 0; i < 4; i += 2)
+		vec_halves_transpose(vec_load(p[0] + offset + (size_t)i * BLOCK),
+				     vec_load(p[1] + offset + (size_t)i * BLOCK), &column[i]);
+}
+
+INLINE void lanes_store4(uint8_t *const p[VAES_LANES], size_t offset, const vec column[4])
+{
+	UNROLL
+	for (int i = 0; i < 4; i += 2) {
+		vec row[2];
+
+		vec_halves_transpose(column[i], column[i + 1], row);
+		vec_store(p[0] + offset + (size_t)i * BLOCK, row[0]);
+		vec_store(p[1] + offset + (size_t)i * BLOCK, row[1]);
+	}
+}
+
+INLINE void vec_wipe_registers(void)
+{
+	_mm256_zeroall();
+}
+
+INLINE void vec_wipe(void *p, size_t size)
+{
+	for (size_t i = 0; i < size; i += sizeof(vec))
+		vec_store((uint8_t *)p + i, vec_zero());
+	__asm__ volatile("" : : "r"(p) : "memory");
+}
+
+INLINE uint64_t bytes_equal(const uint8_t bytes[64], uint8_t byte)
+{
+	const vec value = _mm256_set1_epi8((char)byte);
+	uint32_t low = vec_mask_bits(_mm256_cmpeq_epi8(vec_load(bytes), value));
+	uint32_t high = vec_mask_bits(_mm256_cmpeq_epi8(vec_load(bytes + 32), value));
+
+	return (uint64_t)high << 32 | low;
+}
 #endif
 
 /* Bytes of a block the other way round: GHASH takes the first bit as the highest. */

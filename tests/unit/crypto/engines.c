@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "engines.h"
 #include "test.h"
@@ -113,6 +115,26 @@ void test_engines_close(struct test_engine *engines, size_t n)
 		if (engines[i].mgr != NULL)
 			free_mb_mgr(engines[i].mgr);
 	}
+}
+
+struct test_fence test_fence_open(void)
+{
+	struct test_fence fence = { .page = (size_t)sysconf(_SC_PAGESIZE) };
+
+	fence.map = mmap(NULL, 3 * fence.page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_true(fence.map != MAP_FAILED);
+	assert_int_equal(mprotect(fence.map + fence.page, fence.page, PROT_READ | PROT_WRITE), 0);
+	return fence;
+}
+
+void test_fence_close(const struct test_fence *fence)
+{
+	munmap(fence->map, 3 * fence->page);
+}
+
+uint8_t *test_fence_place(const struct test_fence *fence, size_t size, bool at_end)
+{
+	return at_end ? fence->map + 2 * fence->page - size : fence->map + fence->page;
 }
 
 uint64_t test_random_next(struct test_random *random)

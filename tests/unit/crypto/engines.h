@@ -24,6 +24,16 @@ size_t test_engines_open(struct test_engine engines[TEST_ENGINES_MAX]);
 uint32_t test_engine_keys_in_use(const struct aead_engine *engine);
 void test_engines_close(struct test_engine *engines, size_t n);
 
+/* One page of memory between two that may not be touched. */
+struct test_fence {
+	uint8_t *map;
+	size_t page;
+};
+struct test_fence test_fence_open(void);
+void test_fence_close(const struct test_fence *fence);
+/* `size` bytes that end, or start, at memory that may not be touched. */
+uint8_t *test_fence_place(const struct test_fence *fence, size_t size, bool at_end);
+
 /* A small seeded generator (splitmix64), so that a failure can be repeated. */
 struct test_random {
 	uint64_t state;

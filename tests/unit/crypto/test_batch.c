@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "engines.h"
 #include "test.h"
@@ -229,31 +227,10 @@ static void an_empty_message_is_authenticated(void **state)
 	}
 }
 
-/* `size` bytes that end (or start) at memory that may not be touched. */
-struct fence {
-	uint8_t *map;
-	size_t page;
-};
-
-static struct fence fence_open(void)
-{
-	struct fence fence = { .page = (size_t)sysconf(_SC_PAGESIZE) };
-
-	fence.map = mmap(NULL, 3 * fence.page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	assert_true(fence.map != MAP_FAILED);
-	assert_int_equal(mprotect(fence.map + fence.page, fence.page, PROT_READ | PROT_WRITE), 0);
-	return fence;
-}
-
-static uint8_t *fence_place(const struct fence *fence, size_t size, bool at_end)
-{
-	return at_end ? fence->map + 2 * fence->page - size : fence->map + fence->page;
-}
-
 /* No byte before or behind data or tag is read: the neighbours are not mapped. */
 static void neighbours_are_never_read(void **state)
 {
-	struct fence data = fence_open(), tag = fence_open();
+	struct test_fence data = test_fence_open(), tag = test_fence_open();
 	struct run *run = *state;
 
 	for (size_t e = 0; e < run->n; e++) {
@@ -261,8 +238,8 @@ static void neighbours_are_never_read(void **state)
 			for (int at_end = 0; at_end <= 1; at_end++) {
 				struct aead_op op = {
 					.key = run->keys[e][len % KEYS],
-					.data = fence_place(&data, len, at_end),
-					.tag = fence_place(&tag, AEAD_TAG_LEN, at_end),
+					.data = test_fence_place(&data, len, at_end),
+					.tag = test_fence_place(&tag, AEAD_TAG_LEN, at_end),
 					.iv = len,
 					.len = len,
 					.aad_len = 12,
@@ -275,8 +252,8 @@ static void neighbours_are_never_read(void **state)
 			}
 		}
 	}
-	munmap(data.map, 3 * data.page);
-	munmap(tag.map, 3 * tag.page);
+	test_fence_close(&data);
+	test_fence_close(&tag);
 }
 
 #define THREADS        3
