@@ -318,8 +318,10 @@ def memory_of(shape):
 
 
 def eal_memory(place, memory):
-    """EAL's options for so many megabytes."""
-    return ["--in-memory" if place.huge else "--no-huge", "-m", str(memory), "--no-pci"]
+    """EAL's options for so many megabytes; ordinary ones are not to be had later, and cost nothing."""
+    if place.huge:
+        return ["--in-memory", "--no-pci", "-m", str(memory)]
+    return ["--no-huge", "--no-pci", "-m", str(2 * memory)]
 
 
 class Testpmd(DpdkProgram):
