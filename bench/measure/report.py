@@ -3,11 +3,17 @@
 
 import statistics
 
+from .traffic import spread
+
 COLUMNS = ("what", "size", "bits", "SAs", "tenants", "min", "median", "max", "Mpps", "Gbit/s",
            "AEAD", "I/O", "rest", "peer", "ratio", "other", "ratio")
 BESIDE = ("peer", "against")  # their figures stand in the rows of walks
 IDENTITY = ("suite", "name", "direction", "size", "key_bits", "sas", "tenants", "workers")
 REST_MOST = {1: 45, 10000: 70}  # cycles of the walk, by SAs
+
+
+def of(record):
+    return spread(record["sas"], record["tenants"])
 
 
 def number(value, digits=1):
@@ -80,7 +86,7 @@ def stage_lines(records):
         if record.get("stages"):
             total = sum(record["stages"].values())
             yield (f"{record['direction']} {record['size']} B, {record['key_bits']} bits, "
-                   f"{record['sas']} SAs of {record['tenants']} tenants: " + ", ".join(
+                   f"{of(record)}: " + ", ".join(
                        f"{name} {cycles:.0f} ({cycles / total:.0%})"
                        for name, cycles in record["stages"].items()))
 
@@ -95,7 +101,7 @@ def walks(records, **fields):
 def against_peer(records, size, sas, most):
     for record in walks(records, size=size, sas=sas, tenants=1):
         if "ratio" in record:
-            yield (f"{record['direction']}, {size} B, {sas} SAs: ours / ipsec-secgw",
+            yield (f"{record['direction']}, {size} B, {of(record)}: ours / ipsec-secgw",
                    record["ratio"], most)
 
 
@@ -103,7 +109,7 @@ def against_one(records, sas, most):
     for record in walks(records, size=64, sas=sas):
         one = find(walks(records, size=64, sas=1), direction=record["direction"])
         if one:
-            yield (f"{record['direction']}, 64 B: {sas} SAs of {record['tenants']} tenants / 1 SA",
+            yield (f"{record['direction']}, 64 B: {of(record)} / 1 SA",
                    record["cycles"][1] / one["cycles"][1], most)
 
 
@@ -111,9 +117,8 @@ def rests(records):
     for sas, most in REST_MOST.items():
         for record in walks(records, sas=sas):
             if record.get("rest") is not None:
-                yield (f"{record['direction']}, {record['size']} B, {sas} SAs of "
-                       f"{record['tenants']} tenants: cycles without I/O and AEAD",
-                       record["rest"], most)
+                yield (f"{record['direction']}, {record['size']} B, {of(record)}: cycles without "
+                       "I/O and AEAD", record["rest"], most)
 
 
 def ciphers(records):
@@ -158,7 +163,7 @@ def machine_lines(machine):
                f"{noise['samples']} samples, spread {noise['spread']:.0%}")
 
 
-def spread(records):
+def repeats(records):
     """Of the repeats of one figure, the median over all records."""
     values = [(r["cycles"][2] - r["cycles"][0]) / r["cycles"][1] for r in records]
     return statistics.median(values) if values else 0.0

@@ -35,7 +35,11 @@ Shape = namedtuple("Shape", "direction size key_bits sas tenants")
 
 def describe(shape):
     bits = f"AES-{shape.key_bits}" if shape.key_bits else "AES mixed"
-    return f"{shape.direction} {shape.size} B, {bits}, {shape.sas} SAs of {shape.tenants} tenants"
+    return f"{shape.direction} {shape.size} B, {bits}, {spread(shape.sas, shape.tenants)}"
+
+
+def spread(sas, tenants):
+    return f"{sas} SA{'s' * (sas > 1)} of {tenants} tenant{'s' * (tenants > 1)}"
 
 
 def mean_size(size):
