@@ -8,23 +8,23 @@ are those that went by between two readings of the count of packets sent, less t
 scheduler had given the core to somebody else.
 """
 
-import ctypes
 import glob
 import json
 import os
 import signal
 import socket
+import statistics
 import subprocess
 import tempfile
 import time
 from collections import namedtuple
 
-from harness import kaido_abi as abi
 from harness.gateway import Gateway, GatewayError, die_with_parent
 from . import traffic
 
 SETTLE = 0.05  # seconds from waking up to measuring
 PATIENCE = 60
+PIECES = 10  # of a turn
 STAGES = ["rx", "route", "encap", "encrypt", "sad", "decrypt", "decap", "forward", "tx", "other",
           "loop"]
 BUFFERS = 8192  # beside those that hold the captures
@@ -111,18 +111,20 @@ class Program:
         packets = self.packets()
         return (begin + time.monotonic()) / 2 - waited(self.pid, self.threads), packets
 
-    def run(self, seconds, pause=True):
+    def wait(self, seconds):
+        time.sleep(seconds)
+
+    def run(self, seconds):
         """One turn; a longer one where others hold the core for so long that nothing is sent."""
         self.resume()
         time.sleep(SETTLE)
         before = self.now()
         deadline = time.monotonic() + PATIENCE
         while True:
-            time.sleep(seconds)
+            self.wait(seconds)
             reading = Reading(before, self.now())
             if reading.packets > 0:
-                if pause:
-                    self.pause()
+                self.pause()
                 return reading
             if time.monotonic() > deadline:
                 raise ProgramError(f"{self.name} sends nothing any more")
@@ -135,7 +137,7 @@ class Kaido(Program):
         """Devices to receive from and to send to: as many as the shape has ports."""
         super().__init__(place.cpu)
         self.shape = shape
-        self.stages = [0] * (1 + abi.COUNTERS_STAGES)
+        self.stages = []
         room, mtu = room_of(shape)
         buffers, memory = memory_of(shape)
         self.gateway = Gateway("--mbufs", str(buffers), "--mbuf-size", str(room), "--mtu", str(mtu),
@@ -174,16 +176,14 @@ class Kaido(Program):
         row = self.gateway.counters.row("worker", 0, 1)
         return row.packets, row.busy_cycles
 
-    def run(self, seconds):
-        """Stages are added up within turns: a poll in which it was stopped says nothing."""
-        self.resume()
-        time.sleep(SETTLE)
-        before = self.sampled()
-        reading = super().run(seconds, pause=False)
-        self.stages = [sum(each) for each in zip(self.stages, (
-            b - a for a, b in zip(before, self.sampled())))]
-        self.pause()
-        return reading
+    def wait(self, seconds):
+        """In pieces, so that what disturbs one does not disturb what is said of the stages."""
+        for _ in range(PIECES):
+            before = self.sampled()
+            time.sleep(seconds / PIECES)
+            packets, *cycles = (b - a for a, b in zip(before, self.sampled()))
+            if packets:
+                self.stages.append([of_stage / packets for of_stage in cycles])
 
     def sampled(self):
         """Packets of the polls that were measured by stages, and the stages' cycles."""
@@ -191,9 +191,9 @@ class Kaido(Program):
         return [row.sampled_packets, *row.stage_cycles]
 
     def stage_cycles(self):
-        """A packet's, by stage, of all turns so far."""
-        packets, *cycles = self.stages
-        return {name: of_stage / packets for name, of_stage in zip(STAGES, cycles) if of_stage}
+        """A packet's, by stage: medians of all pieces so far."""
+        medians = map(statistics.median, zip(*self.stages))
+        return {name: cycles for name, cycles in zip(STAGES, medians) if cycles}
 
     def drops(self):
         found = {}
