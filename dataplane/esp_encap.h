@@ -38,9 +38,11 @@ static inline bool esp_encap_has_headroom(const struct packet *p)
 }
 
 /* Bytes in memory order: padding 1, 2, 3, its length, next header 4 (IPv4) or 41 (IPv6). */
-#define ESP_TRAILERS(next)                                                               \
-	{ 0x00ull | (next) << 8, 0x0101ull | (next) << 16, 0x020201ull | (next) << 24,   \
-	  0x03030201ull | (next) << 32 }
+#define ESP_TRAILERS(next)                                                                   \
+	{                                                                                    \
+		0x00ull | (next) << 8, 0x0101ull | (next) << 16, 0x020201ull | (next) << 24, \
+			0x03030201ull | (next) << 32                                         \
+	}
 
 /* Padding to a multiple of 4, pad length, next header: up to 5 bytes in one store of 8. */
 static inline uint32_t esp_trailer_write(uint8_t *tail, uint32_t length, enum ip_family family)
@@ -74,7 +76,7 @@ static inline struct esp_inner esp_inner_fields(const uint8_t *inner, enum ip_fa
 /* One's complement of a sum of 16-bit words, folded: a half and its carry meet in the upper half. */
 static inline uint16_t checksum_of(uint32_t sum)
 {
-	return (uint16_t)~((sum + (sum << 16 | sum >> 16)) >> 16);
+	return (uint16_t) ~((sum + (sum << 16 | sum >> 16)) >> 16);
 }
 
 /*
@@ -124,8 +126,8 @@ static inline void esp_header_copy(uint8_t *inner, const struct esp_run *run)
 }
 
 /* The id is the second half of the sequence number, whatever the template has there besides. */
-static inline void esp_ipv4_write(uint8_t *outer, const struct esp_run *run,
-				  struct esp_inner inner, uint32_t total, uint32_t low_be)
+static inline void esp_ipv4_write(uint8_t *outer, const struct esp_run *run, struct esp_inner inner,
+				  uint32_t total, uint32_t low_be)
 {
 	uint32_t length_be = __builtin_bswap16((uint16_t)total);
 	uint32_t class_be = (uint32_t)inner.class << 8;
@@ -136,8 +138,8 @@ static inline void esp_ipv4_write(uint8_t *outer, const struct esp_run *run,
 	store16(outer + 10, checksum_of(run->checksum + length_be + class_be + id_be + inner.df));
 }
 
-static inline void esp_ipv6_write(uint8_t *outer, const struct esp_run *run,
-				  struct esp_inner inner, uint32_t total, uint32_t label)
+static inline void esp_ipv6_write(uint8_t *outer, const struct esp_run *run, struct esp_inner inner,
+				  uint32_t total, uint32_t label)
 {
 	uint32_t first = (uint32_t)inner.class << 20 | label;
 	uint32_t length_be = __builtin_bswap16((uint16_t)(total - IPV6_HEADER_LEN));

@@ -145,7 +145,8 @@ void forward_burst(struct worker *w)
 	first[queries] = (uint8_t)n;
 	route_lookup_burst(w->tables->routes, w->query, queries);
 	for (uint32_t q = 0; q < queries; q++)
-		forward_run(w, &w->query[q], &list->p[first[q]], (uint32_t)(first[q + 1] - first[q]));
+		forward_run(w, &w->query[q], &list->p[first[q]],
+			    (uint32_t)(first[q + 1] - first[q]));
 	list->n = 0;
 	worker_stage(w, STAGE_ROUTE, n);
 }

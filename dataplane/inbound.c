@@ -90,7 +90,7 @@ static void inbound_replayed(struct worker *w, struct packet *p, enum replay_ver
 }
 
 static __attribute__((noinline)) void inbound_refuse(struct worker *w, struct packet *p,
-						      const struct sa_in *sa)
+						     const struct sa_in *sa)
 {
 	packet_drop(w, p, sa->flags & SA_EXPIRED ? DROP_sa_expired : DROP_encapsulation);
 }
@@ -164,7 +164,8 @@ static uint32_t inbound_prepare(struct worker *w, struct packet **run, uint32_t 
 	row->in_bytes += bytes;
 	return kept + survivors;
 }
-static_assert((int)SA_UDP == (int)PACKET_UDP, "one comparison serves what the SA and the packet say");
+static_assert((int)SA_UDP == (int)PACKET_UDP,
+	      "one comparison serves what the SA and the packet say");
 
 static void inbound_decrypt(struct worker *w, struct packet_list *list)
 {

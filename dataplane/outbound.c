@@ -91,42 +91,53 @@ static enum drop_reason outbound_examine(struct worker *w, struct packet *p)
 	return p->length < sa->pad_to ? outbound_pad(p) : DROP_NONE;
 }
 
-/* From tunnels to SAs; what will be needed of them is on its way to the cache. */
-static void outbound_find(struct worker *w, struct packet_list *list)
+/* Packets in a row that one SA sends by one pair of its tunnel's ends. */
+struct out_run {
+	union sa *sa;
+	uint64_t sequence; /* of the first */
+	uint32_t id;       /* of the SA; 0: the tunnel has none */
+	uint32_t tunnel;
+	uint8_t first; /* place in the list */
+	uint8_t n;
+	uint8_t outer;
+};
+
+/*
+ * From tunnels to SAs; what will be needed of them is on its way to the cache. Returns the number of
+ * runs.
+ */
+static uint32_t outbound_find(struct worker *w, const struct packet_list *list,
+			      struct out_run *runs)
 {
 	const struct tables *t = w->tables;
-	const union sa *last = NULL;
-	uint32_t n = list->n, route = 0, tunnel = 0, id = 0;
-	union sa *sa = t->sa;
-	uint8_t outer = 0;
+	struct out_run *run = runs - 1;
+	uint32_t n = list->n, route = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
-		struct packet *p = list->p[i];
-
-		if (p->route != route) {
-			route = p->route;
-			tunnel = route_index(route);
-			id = __atomic_load_n(&t->tunnel[tunnel].sa_out, __ATOMIC_ACQUIRE);
-			sa = &t->sa[id];
-			rte_prefetch0(&sa->out);
+		if (list->p[i]->route == route) {
+			run->n++;
+			continue;
 		}
-		p->walk = ABI_TRACE_OUTBOUND;
-		p->tunnel = tunnel;
-		p->sa_id = id;
-		p->sa = sa;
+		route = list->p[i]->route;
+		(++run)->tunnel = route_index(route);
+		run->id = __atomic_load_n(&t->tunnel[run->tunnel].sa_out, __ATOMIC_ACQUIRE);
+		run->sa = &t->sa[run->id];
+		run->first = (uint8_t)i;
+		run->n = 1;
+		rte_prefetch0(&run->sa->out);
 	}
-	for (uint32_t i = 0; i < n; i++) {
-		struct packet *p = list->p[i];
+	n = (uint32_t)(run + 1 - runs);
+	for (run = runs; run < runs + n; run++) {
+		const struct sa_out *sa = &run->sa->out;
 
-		if (p->sa != last) {
-			last = p->sa;
-			outer = sa_active(&last->out);
-			rte_prefetch0(last->out.header[outer]);
-			if (likely(p->sa_id != 0))
-				aead_key_prefetch(last->out.key);
-		}
-		p->outer = outer;
+		run->outer = sa_active(sa);
+		rte_prefetch0(sa->header[run->outer]);
+		if (likely(run->id != 0))
+			aead_key_prefetch(sa->key);
+		__builtin_prefetch(&w->stats.sa[run->id], 1);
+		__builtin_prefetch(&w->stats.tunnel[run->tunnel], 1);
 	}
+	return n;
 }
 
 static __attribute__((noinline)) bool outbound_refuse(struct worker *w, struct packet *p)
@@ -140,26 +151,32 @@ static __attribute__((noinline)) bool outbound_refuse(struct worker *w, struct p
 	return reason != DROP_NONE;
 }
 
-/* n packets of one SA: those that may go into its tunnel go to `to`. */
-static uint32_t outbound_admit(struct worker *w, struct packet **run, uint32_t n,
-			       struct packet **to)
+/* Those of a run that may go into its tunnel stay in it, at their new place in the list. */
+static void outbound_admit(struct worker *w, struct out_run *run, uint32_t kept)
 {
-	const struct sa_out *sa = &run[0]->sa->out;
-	uint32_t most = sa_inner_mtu(sa, run[0]->outer), least = sa->pad_to, kept = 0;
+	struct packet **list = w->encap.p;
+	const struct sa_out *sa = &run->sa->out;
+	uint32_t most = sa_inner_mtu(sa, run->outer), least = sa->pad_to, at = kept;
 	bool plain = !(sa->flags & SA_SELECTORS), mss = !(sa->flags & SA_MSS_OFF);
 
-	for (uint32_t i = 0; i < n; i++) {
-		struct packet *p = run[i];
+	for (uint32_t i = 0; i < run->n; i++) {
+		struct packet *p = list[run->first + i];
 
+		p->walk = ABI_TRACE_OUTBOUND;
+		p->sa = run->sa;
+		p->sa_id = run->id;
+		p->tunnel = run->tunnel;
+		p->outer = run->outer;
 		if (likely(plain && p->length >= least && p->length <= most && esp_encap_fits(p)))
 			p->inner_length = p->length;
 		else if (outbound_refuse(w, p))
 			continue;
 		if (mss_is_tcp(p->l3, p->family) && mss)
 			mss_clamp_syn(p->l3, p->inner_length, p->family, most, sa->mss);
-		to[kept++] = p;
+		list[at++] = p;
 	}
-	return kept;
+	run->first = (uint8_t)kept;
+	run->n = (uint8_t)(at - kept);
 }
 
 static bool outbound_is_over(const struct worker *w, const struct packet *p)
@@ -196,78 +213,54 @@ static uint32_t outbound_grant(struct worker *w, struct packet **run, uint32_t n
 	return lifetime_take_bytes(w, run, n);
 }
 
-/* Packets at list->p[from] of one SA, and for one pair of its tunnel's ends. */
-static inline uint32_t outbound_run_length(const struct packet_list *list, uint32_t from)
+static void outbound_no_sa(struct worker *w, struct out_run *run)
 {
-	uint32_t id = list->p[from]->sa_id, i = from + 1;
-	uint8_t outer = list->p[from]->outer;
+	for (uint32_t i = 0; i < run->n; i++) {
+		struct packet *p = w->encap.p[run->first + i];
 
-	while (i < list->n && list->p[i]->sa_id == id && list->p[i]->outer == outer)
-		i++;
-	return i - from;
-}
-
-static void outbound_no_sa(struct worker *w, struct packet **run, uint32_t n)
-{
-	for (uint32_t i = 0; i < n; i++)
-		packet_drop(w, run[i], DROP_no_sa);
-}
-
-static void outbound_check(struct worker *w, struct packet_list *list)
-{
-	uint32_t kept = 0, n;
-
-	for (uint32_t i = 0; i < list->n; i += n) {
-		struct packet **run = &list->p[i];
-
-		n = outbound_run_length(list, i);
-		if (likely(run[0]->sa_id != 0))
-			kept += outbound_admit(w, run, n, &list->p[kept]);
-		else
-			outbound_no_sa(w, run, n);
+		p->walk = ABI_TRACE_OUTBOUND;
+		p->tunnel = run->tunnel;
+		packet_drop(w, p, DROP_no_sa);
 	}
-	list->n = kept;
+	run->n = 0;
 }
 
-/* Sequence numbers for all of them, in order; what gets none is dropped. */
-static void outbound_number(struct worker *w, struct packet_list *list)
+/* Sequence numbers for a run; what gets none is dropped. */
+static void outbound_number(struct worker *w, struct out_run *run)
 {
-	uint32_t kept = 0, n, granted;
-	uint64_t first = 0;
+	struct packet **first = &w->encap.p[run->first];
+	uint32_t granted = outbound_grant(w, first, run->n, &run->sequence);
 
-	for (uint32_t i = 0; i < list->n; i += n) {
-		struct packet **run = &list->p[i];
-
-		n = outbound_run_length(list, i);
-		granted = outbound_grant(w, run, n, &first);
-		if (unlikely(granted < n))
-			outbound_stop(w, run + granted, n - granted);
-		for (uint32_t k = 0; k < granted; k++) {
-			run[k]->sequence = first + k;
-			list->p[kept++] = run[k];
-		}
-	}
-	list->n = kept;
+	if (unlikely(granted < run->n))
+		outbound_stop(w, first + granted, run->n - granted);
+	run->n = (uint8_t)granted;
 }
 
-/* n packets of one SA; how the ends of its tunnel changed meanwhile is none of theirs. */
-static void outbound_encap(struct worker *w, struct packet **run, uint32_t n, struct aead_op *op)
+/*
+ * Behind the `kept` ones before, with their ops. Returns whether nothing is left to be looked at but
+ * the cipher's result.
+ */
+static bool outbound_encap(struct worker *w, const struct out_run *run, uint32_t kept)
 {
-	struct counters_sa *row = &w->stats.sa[run[0]->sa_id];
-	struct esp_run common = esp_run_of(&run[0]->sa->out, run[0]->outer);
+	struct counters_sa *row = &w->stats.sa[run->id];
+	struct esp_run common = esp_run_of(&run->sa->out, run->outer);
+	struct packet **list = w->encap.p;
 	uint64_t bytes = 0;
 
-	for (uint32_t i = 0; i < n; i++) {
-		struct packet *p = run[i];
+	for (uint32_t i = 0; i < run->n; i++) {
+		struct packet *p = list[run->first + i];
 
+		p->sequence = run->sequence + i;
 		bytes += p->inner_length;
-		esp_encap(p, &common, w->tables->flow_key, &op[i]);
+		esp_encap(p, &common, w->tables->flow_key, &w->op[kept + i]);
 		if (unlikely(p->flags & PACKET_DUMMY))
 			dummy_mark(p);
+		list[kept + i] = p;
 	}
-	row->packets += n;
+	row->packets += run->n;
 	row->bytes += bytes;
-	row->sequence = run[n - 1]->sequence;
+	row->sequence = run->sequence + run->n - 1;
+	return route_index(common.route) != 0 && !(common.outer_flags & SA_UDP);
 }
 
 /* What was encrypted, towards its next hop. */
@@ -292,22 +285,38 @@ static void outbound_leave(struct worker *w, uint32_t n, uint32_t failed)
 
 void outbound_burst(struct worker *w)
 {
-	struct packet_list *list = &w->encap;
-	uint32_t n, failed;
+	struct packet_list *list = &w->encap, *adjacent = &w->adjacent;
+	struct out_run runs[BURST_MAX];
+	uint32_t n = outbound_find(w, list, runs), kept = 0, failed;
+	bool plain = true;
 
-	outbound_find(w, list);
-	outbound_check(w, list);
-	rx_turn_enter(w, RX_TURN_SEQUENCE);
-	outbound_number(w, list);
-	rx_turn_leave(w, RX_TURN_SEQUENCE);
-	for (uint32_t i = 0; i < list->n; i += n) {
-		n = outbound_run_length(list, i);
-		outbound_encap(w, &list->p[i], n, &w->op[i]);
+	for (uint32_t i = 0; i < n; i++) {
+		if (likely(runs[i].id != 0))
+			outbound_admit(w, &runs[i], kept);
+		else
+			outbound_no_sa(w, &runs[i]);
+		kept += runs[i].n;
 	}
+	rx_turn_enter(w, RX_TURN_SEQUENCE);
+	for (uint32_t i = 0; i < n; i++)
+		if (likely(runs[i].n != 0))
+			outbound_number(w, &runs[i]);
+	rx_turn_leave(w, RX_TURN_SEQUENCE);
+	kept = 0;
+	for (uint32_t i = 0; i < n; i++)
+		if (likely(runs[i].n != 0)) {
+			plain &= outbound_encap(w, &runs[i], kept);
+			kept += runs[i].n;
+		}
 	worker_stage(w, STAGE_ENCAP, list->n);
-	failed = aead_encrypt(w->tables->aead, w->op, list->n);
-	worker_stage(w, STAGE_ENCRYPT, list->n);
-	outbound_leave(w, list->n, failed);
+	failed = aead_encrypt(w->tables->aead, w->op, kept);
+	worker_stage(w, STAGE_ENCRYPT, kept);
+	if (likely(plain && failed == 0)) {
+		memcpy(&adjacent->p[adjacent->n], list->p, kept * sizeof(list->p[0]));
+		adjacent->n += kept;
+	} else {
+		outbound_leave(w, kept, failed);
+	}
 	list->n = 0;
 	if (unlikely(w->cut_sealed != 0))
 		fragment_sealed(w);

@@ -76,7 +76,8 @@ static void adjacent_send(struct worker *w, struct packet **run, uint32_t n,
 			packet_oversize(w, p);
 			continue;
 		}
-		adjacency_write(&header, p->l3, p->family == IP_V4 ? ETHERTYPE_IPV4_BE : ETHERTYPE_IPV6_BE);
+		adjacency_write(&header, p->l3,
+				p->family == IP_V4 ? ETHERTYPE_IPV4_BE : ETHERTYPE_IPV6_BE);
 		p->attachment = attachment;
 		if (likely(!(p->flags & PACKET_SEGMENTS)))
 			packet_to_mbuf(p, l2);
