@@ -12,7 +12,12 @@
 #endif
 static_assert(LANES_WORTH <= LANES_BLOCKS_MAX, "their counter");
 
-#define STACK_WIPED 3072 /* more than the largest frame of a kernel */
+/* More than the largest frame of a kernel; clang keeps there what gcc keeps in registers. */
+#ifdef __clang__
+#define STACK_WIPED 4096
+#else
+#define STACK_WIPED 2560
+#endif
 
 /* What must not stay on the stack. */
 struct batch_scratch {
