@@ -39,12 +39,14 @@ Place = namedtuple("Place", "cpu main_cpu huge")
 
 
 class Reading:
-    """What went by between two readings of a program."""
+    """
+    What went by between two readings of a program. The kernel tells of a wait for the core when it is over,
+    so one that had begun before is in it; where waits are long they are left in the time.
+    """
 
     def __init__(self, before, after):
-        (time_before, packets_before), (time_after, packets_after) = before, after
-        self.seconds = time_after - time_before
-        self.packets = packets_after - packets_before
+        seconds, waited_for, self.packets = (b - a for a, b in zip(before, after))
+        self.seconds = seconds - waited_for if waited_for < seconds / 10 else seconds
 
 
 def threads_on(pid, cpu):
@@ -109,7 +111,7 @@ class Program:
     def now(self):
         begin = time.monotonic()
         packets = self.packets()
-        return (begin + time.monotonic()) / 2 - waited(self.pid, self.threads), packets
+        return (begin + time.monotonic()) / 2, waited(self.pid, self.threads), packets
 
     def wait(self, seconds):
         time.sleep(seconds)
