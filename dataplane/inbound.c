@@ -71,6 +71,8 @@ static void inbound_find(struct worker *w, struct packet_list *list)
 			last = id[i];
 			rte_prefetch0(sa->in.replay);
 			aead_key_prefetch(sa->in.key);
+			__builtin_prefetch(&w->stats.sa[last], 1);
+			__builtin_prefetch(&w->stats.tunnel[sa->in.tunnel], 1);
 		}
 		list->p[kept++] = p;
 	}
@@ -224,7 +226,8 @@ static uint32_t inbound_commit_run(struct worker *w, struct packet **run, uint32
 	uint32_t survivors = 0;
 	uint64_t lost, top;
 
-	replay_lock(replay);
+	if (!w->alone)
+		replay_lock(replay);
 	lost = replay->lost;
 	top = replay->top;
 	for (uint32_t i = 0; i < n; i++)
@@ -232,7 +235,8 @@ static uint32_t inbound_commit_run(struct worker *w, struct packet **run, uint32
 	lost = replay->lost - lost;
 	if (unlikely(replay->failed != 0))
 		__atomic_store_n(&replay->failed, 0, __ATOMIC_RELAXED);
-	replay_unlock(replay);
+	if (!w->alone)
+		replay_unlock(replay);
 
 	if (unlikely(sa->flags & SA_FOLLOW))
 		inbound_follow(w, run, verdict, n, top);

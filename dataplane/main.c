@@ -308,6 +308,7 @@ static int process_workers(struct process *p)
 		w->go = &p->go;
 		w->stop = &p->stop;
 		worker_queues(p, w);
+		w->alone = p->options.workers == 1;
 		w->shares = p->shares;
 		for (uint32_t k = 0; k < w->rx_n && p->shares != NULL; k++)
 			rx_shares_add(p->shares, w, k);

@@ -14,6 +14,7 @@
 #include "drop.h"
 #include "packet.h"
 #include "sa.h"
+#include "worker.h"
 
 /*
  * Far from the limit numbers are taken by an addition. Near it, and with limits so high that an
@@ -22,8 +23,6 @@
  */
 #define SEQUENCE_NEAR    (1u << 16)
 #define SEQUENCE_ADD_MAX (1ull << 63)
-
-struct worker;
 
 /* Near the limit; says so when the SA ends. */
 uint32_t sequence_take_near(struct worker *w, const struct packet *p, uint32_t n, uint64_t *first,
@@ -44,6 +43,11 @@ static inline uint32_t sequence_take(struct worker *w, const struct packet *p, u
 
 	if (unlikely(next + SEQUENCE_NEAR >= limit || limit > SEQUENCE_ADD_MAX))
 		return sequence_take_near(w, p, n, first, limit);
+	if (likely(w->alone)) {
+		*first = next;
+		__atomic_store_n(&sa->sequence, next + n, __ATOMIC_RELAXED);
+		return n;
+	}
 	*first = __atomic_fetch_add(&sa->sequence, n, __ATOMIC_RELAXED);
 	if (likely(*first + n <= limit))
 		return n;

@@ -67,8 +67,9 @@ struct worker {
 	struct reassembly *reassembly; /* of what comes by the underlay; NULL: none */
 	struct worker_rx rx[PORTS_MAX];
 	struct worker_tx tx[PORTS_MAX]; /* by port index */
-	struct rx_shares *shares;       /* what to do when idle; NULL: nothing */
-	uint32_t share_from;            /* where to look next */
+	bool alone; /* there is no other: nobody else takes numbers or commits to windows */
+	struct rx_shares *shares; /* what to do when idle; NULL: nothing */
+	uint32_t share_from;      /* where to look next */
 
 	/* The burst in work, if it is of a queue that is shared. */
 	struct rx_share *share; /* NULL: it is not */
