@@ -150,6 +150,41 @@ INLINE vec wide_part(uint8_t *p, vec_mask part, vec keystream, const bool decryp
 	return decrypt ? t : vec_keep(x, part);
 }
 
+/*
+ * `quads` times four registers, at least one quad. Returns y, GHASH so far, carried on: that of each quad
+ * is computed while AES works on the next.
+ */
+INLINE vec wide_quads(const struct wide_key *key, const struct wide_data *data, size_t at,
+		      uint32_t quads, vec counter, vec y, const bool decrypt, const bool chained)
+{
+	vec k[4], t[4];
+
+	for (uint32_t q = 0; q < quads; q++) {
+		uint8_t *p;
+
+		UNROLL
+		for (int i = 0; i < 4; i++) {
+			k[i] = counter_swap(counter);
+			counter = counter_add(counter, VAES_LANES);
+		}
+		if (q == 0)
+			aes_encrypt(k, 4, key->round, key->rounds);
+		else
+			aes_encrypt_ghash(k, key->round, key->rounds, &y, t, &key->powers);
+		p = data_open(data, at, QUAD_BYTES, chained);
+		UNROLL
+		for (int i = 0; i < 4; i++) {
+			t[i] = vec_load(p + i * VEC_BYTES);
+			k[i] = vec_xor(t[i], k[i]);
+			vec_store(p + i * VEC_BYTES, k[i]);
+			t[i] = vec_reflect(decrypt ? t[i] : k[i]);
+		}
+		data_close(data, at, QUAD_BYTES, chained);
+		at += QUAD_BYTES;
+	}
+	return ghash_quad(y, t, &key->powers);
+}
+
 INLINE __m128i wide_run(const struct aead_op *op, const struct wide_key *key,
 			const struct wide_data *data, const struct wide_shape shape, const int head,
 			const bool decrypt, const bool chained)
@@ -201,34 +236,8 @@ INLINE __m128i wide_run(const struct aead_op *op, const struct wide_key *key,
 		y = ghash_reduce(&sum);
 
 	if (shape.quads != 0) {
-		vec k[4], t[4];
-
-		for (uint32_t q = 0; q < shape.quads; q++) {
-			UNROLL
-			for (int i = 0; i < 4; i++) {
-				k[i] = counter_swap(counter);
-				counter = counter_add(counter, VAES_LANES);
-			}
-			if (q == 0)
-				aes_encrypt(k, 4, key->round, key->rounds);
-			else
-				aes_encrypt_ghash(k, key->round, key->rounds, &y, t, powers);
-			p = data_open(data, at, QUAD_BYTES, chained);
-			UNROLL
-			for (int i = 0; i < 4; i++) {
-				t[i] = vec_load(p + i * VEC_BYTES);
-				k[i] = vec_xor(t[i], k[i]);
-				vec_store(p + i * VEC_BYTES, k[i]);
-				t[i] = vec_reflect(decrypt ? t[i] : k[i]);
-			}
-			data_close(data, at, QUAD_BYTES, chained);
-			at += QUAD_BYTES;
-		}
-		ghash_start(&sum, vec_xor(y, t[0]), powers->power[0], powers->fold[0]);
-		UNROLL
-		for (int i = 1; i < 4; i++)
-			ghash_add(&sum, t[i], powers->power[i], powers->fold[i]);
-		y = ghash_reduce(&sum);
+		y = wide_quads(key, data, at, shape.quads, counter, y, decrypt, chained);
+		at += (size_t)shape.quads * QUAD_BYTES;
 	}
 
 	{
