@@ -39,7 +39,7 @@ struct options {
 	bool no_huge;
 	bool hold;
 	bool promiscuous;
-	bool sample_all; /* every burst is measured by stages */
+	bool sample_all;     /* every burst is measured by stages */
 	bool private_queues; /* no worker polls another one's */
 	enum aead_kind aead;
 	enum aead_isa isa;
