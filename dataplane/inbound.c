@@ -41,39 +41,46 @@ static void inbound_unknown(struct worker *w, struct packet *p, enum drop_reason
 	packet_drop(w, p, reason);
 }
 
-/* SPI -> SA; what will be needed of it is on its way to the cache. */
+/* SPI -> SA, once for packets in a row; what will be needed of it is on its way to the cache. */
 static void inbound_find(struct worker *w, struct packet_list *list)
 {
 	union sa *sas = w->tables->sa;
-	uint32_t spi[BURST_MAX], id[BURST_MAX], kept = 0, last = 0;
+	uint32_t spi[BURST_MAX] = { 0 }, id[BURST_MAX], runs = 0, kept = 0;
+	uint8_t run[BURST_MAX];
 
 	for (uint32_t i = 0; i < list->n; i++) {
 		const struct packet *p = list->p[i];
 		uint32_t least = p->esp_offset + ESP_HEADER_LEN + ESP_TRAILER + AEAD_TAG_LEN;
-
 		/* One that is too short has no SPI to look up; 0 is never in the SAD. */
-		spi[i] = likely(p->length >= least) ? load32(packet_esp(p)) : 0;
+		uint32_t its = likely(p->length >= least) ? load32(packet_esp(p)) : 0;
+
+		if (runs == 0 || its != spi[runs - 1])
+			spi[runs++] = its;
+		run[i] = (uint8_t)(runs - 1);
 	}
-	sad_lookup_burst(w->tables->sad, spi, id, list->n);
-	for (uint32_t i = 0; i < list->n; i++)
-		rte_prefetch0(&sas[id[i]].in);
+	sad_lookup_burst(w->tables->sad, spi, id, runs);
+	for (uint32_t k = 0; k < runs; k++)
+		rte_prefetch0(&sas[id[k]].in);
+	for (uint32_t k = 0; k < runs; k++) {
+		const struct sa_in *sa = &sas[id[k]].in;
+
+		if (unlikely(id[k] == 0))
+			continue;
+		rte_prefetch0(sa->replay);
+		aead_key_prefetch(sa->key);
+		__builtin_prefetch(&w->stats.sa[id[k]], 1);
+		__builtin_prefetch(&w->stats.tunnel[sa->tunnel], 1);
+	}
 	for (uint32_t i = 0; i < list->n; i++) {
 		struct packet *p = list->p[i];
-		union sa *sa = &sas[id[i]];
+		uint32_t k = run[i];
 
-		if (unlikely(id[i] == 0)) {
-			inbound_unknown(w, p, spi[i] == 0 ? DROP_frame_short : DROP_spi_unknown);
+		if (unlikely(id[k] == 0)) {
+			inbound_unknown(w, p, spi[k] == 0 ? DROP_frame_short : DROP_spi_unknown);
 			continue;
 		}
-		p->sa = sa;
-		p->sa_id = id[i];
-		if (id[i] != last) {
-			last = id[i];
-			rte_prefetch0(sa->in.replay);
-			aead_key_prefetch(sa->in.key);
-			__builtin_prefetch(&w->stats.sa[last], 1);
-			__builtin_prefetch(&w->stats.tunnel[sa->in.tunnel], 1);
-		}
+		p->sa = &sas[id[k]];
+		p->sa_id = id[k];
 		list->p[kept++] = p;
 	}
 	list->n = kept;
