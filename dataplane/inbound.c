@@ -67,7 +67,6 @@ static void inbound_find(struct worker *w, struct packet_list *list)
 		if (unlikely(id[k] == 0))
 			continue;
 		rte_prefetch0(sa->replay);
-		aead_key_prefetch(sa->key);
 		__builtin_prefetch(&w->stats.sa[id[k]], 1);
 		__builtin_prefetch(&w->stats.tunnel[sa->tunnel], 1);
 	}

@@ -132,8 +132,6 @@ static uint32_t outbound_find(struct worker *w, const struct packet_list *list,
 
 		run->outer = sa_active(sa);
 		rte_prefetch0(sa->header[run->outer]);
-		if (likely(run->id != 0))
-			aead_key_prefetch(sa->key);
 		__builtin_prefetch(&w->stats.sa[run->id], 1);
 		__builtin_prefetch(&w->stats.tunnel[run->tunnel], 1);
 	}
