@@ -36,9 +36,12 @@ static struct aead_key *slot_key(const union sa *slot, uint8_t direction)
 	return (struct aead_key *)(uintptr_t)key;
 }
 
+/* What is to be freed of an SA's window: nothing where it stands in the slot. */
 static struct replay *slot_replay(const union sa *slot, uint8_t direction)
 {
-	return direction == ABI_SA_IN ? slot->in.replay : NULL;
+	if (direction != ABI_SA_IN || (const void *)slot->in.replay == (const void *)slot->room)
+		return NULL;
+	return slot->in.replay;
 }
 
 static void secrets_free(void *owner, uint64_t key, uint64_t replay)
@@ -158,14 +161,16 @@ static int key_create(struct apply *a, const struct abi_sa *r, struct aead_key *
 	return 0;
 }
 
+/* Memory for a window that has no room in its SA's slot. */
 static int replay_create(const struct abi_sa *r, struct replay **replay, struct answer *answer)
 {
 	size_t size = (replay_size(r->window) + LINE - 1) & ~(size_t)(LINE - 1);
 
+	if (size <= SA_ROOM)
+		return 0;
 	*replay = aligned_alloc(LINE, size);
 	if (*replay == NULL)
 		return refuse(answer, -ENOMEM, "SA %u: no memory for its window", r->id);
-	replay_init(*replay, r->window);
 	return 0;
 }
 
@@ -181,6 +186,9 @@ static void slot_fill(struct gateway *gw, const struct abi_sa *r, struct aead_ke
 		flags |= SA_LIFETIME;
 	memset(slot, 0, sizeof(*slot));
 	if (r->direction == ABI_SA_IN) {
+		if (replay == NULL)
+			replay = (void *)slot->room;
+		replay_init(replay, r->window);
 		slot->in = (struct sa_in){
 			.key = key,
 			.replay = replay,

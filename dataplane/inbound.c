@@ -59,8 +59,10 @@ static void inbound_find(struct worker *w, struct packet_list *list)
 		run[i] = (uint8_t)(runs - 1);
 	}
 	sad_lookup_burst(w->tables->sad, spi, id, runs);
-	for (uint32_t k = 0; k < runs; k++)
+	for (uint32_t k = 0; k < runs; k++) {
 		rte_prefetch0(&sas[id[k]].in);
+		rte_prefetch0(sas[id[k]].room);
+	}
 	for (uint32_t k = 0; k < runs; k++) {
 		const struct sa_in *sa = &sas[id[k]].in;
 

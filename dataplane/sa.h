@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What a worker needs of an SA, packed: outbound a cache line and one more for the headers, inbound
- * one (and the replay window and the key elsewhere). What only the control side needs stands in gateway.h.
+ * one, and the replay window (the key is elsewhere). What only the control side needs stands in gateway.h.
  *
  * Slots are indexed by SA id and used again only after a grace period.
  */
@@ -112,9 +112,15 @@ struct sa_in {
 };
 static_assert(sizeof(struct sa_in) == 64, "an inbound SA is one cache line");
 
+#define SA_ROOM 128
+
 union sa {
 	struct sa_out out;
-	struct sa_in in;
+	struct {
+		struct sa_in in;
+		/* Where in.replay stands if its window is small enough; the lines beside the SA's own. */
+		uint64_t room[SA_ROOM / 8];
+	};
 };
 static_assert(sizeof(union sa) == 192, "a slot of the SA table is three cache lines");
 
