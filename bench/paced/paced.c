@@ -44,7 +44,7 @@ static uint16_t paced_rx(void *queue, struct rte_mbuf **mbufs, uint16_t n)
 	struct paced *shared = paced.shared;
 	uint64_t turn = __atomic_load_n(&shared->turn, __ATOMIC_ACQUIRE);
 	uint64_t rate = __atomic_load_n(&shared->rate, __ATOMIC_RELAXED);
-	uint64_t due, waiting;
+	uint64_t now, due, waiting;
 
 	if (unlikely(turn != shared->seen))
 		turn_begin(shared, turn);
@@ -53,7 +53,10 @@ static uint16_t paced_rx(void *queue, struct rte_mbuf **mbufs, uint16_t n)
 		shared->offered += n;
 		return n;
 	}
-	due = (uint64_t)(((unsigned __int128)(rte_rdtsc() - paced.start) * rate) >> 32);
+	/* Neither the order in which a core reads its TSC nor a change of cores turns the clock back. */
+	now = RTE_MAX(rte_rdtsc(), paced.start);
+	due = (uint64_t)(((unsigned __int128)(now - paced.start) * rate) >> 32);
+	due = RTE_MAX(due, paced.due);
 	shared->offered += due - paced.due;
 	paced.due = due;
 	waiting = due - paced.gone;
