@@ -18,6 +18,7 @@ static struct {
 	struct paced *shared;
 	uint16_t port;
 	eth_rx_burst_t driver; /* takes what there is */
+	uint64_t rate;         /* of this turn: what was set before it began */
 	uint64_t start;        /* TSC, of this turn */
 	uint64_t due;          /* in this turn */
 	uint64_t gone;         /* of these, taken or missed */
@@ -25,6 +26,7 @@ static struct {
 
 static void turn_begin(struct paced *shared, uint64_t turn)
 {
+	paced.rate = __atomic_load_n(&shared->rate, __ATOMIC_RELAXED);
 	paced.start = rte_rdtsc();
 	paced.due = paced.gone = 0;
 	shared->backlog = 0;
@@ -43,19 +45,18 @@ static uint16_t paced_rx(void *queue, struct rte_mbuf **mbufs, uint16_t n)
 {
 	struct paced *shared = paced.shared;
 	uint64_t turn = __atomic_load_n(&shared->turn, __ATOMIC_ACQUIRE);
-	uint64_t rate = __atomic_load_n(&shared->rate, __ATOMIC_RELAXED);
 	uint64_t now, due, waiting;
 
 	if (unlikely(turn != shared->seen))
 		turn_begin(shared, turn);
-	if (rate == 0) {
+	if (paced.rate == 0) {
 		n = rx_take(queue, mbufs, n);
 		shared->offered += n;
 		return n;
 	}
 	/* Neither the order in which a core reads its TSC nor a change of cores turns the clock back. */
 	now = RTE_MAX(rte_rdtsc(), paced.start);
-	due = (uint64_t)(((unsigned __int128)(now - paced.start) * rate) >> 32);
+	due = (uint64_t)(((unsigned __int128)(now - paced.start) * paced.rate) >> 32);
 	due = RTE_MAX(due, paced.due);
 	shared->offered += due - paced.due;
 	paced.due = due;
