@@ -17,7 +17,7 @@
 
 struct paced {
 	/* By the benchmark. */
-	uint64_t rate;  /* packets in 2^32 cycles, from the next turn on; 0: as many as are asked for */
+	uint64_t rate;  /* packets in 2^32 cycles, from the next turn on; 0: as many as wanted */
 	uint64_t depth; /* of the ring */
 	uint64_t turn;  /* changed: the clock begins anew, with an empty ring */
 	uint64_t reserved[5];
