@@ -247,9 +247,11 @@ static inline void classify_packet(struct worker *w, struct packet *p, uint16_t 
 static inline void packet_init(struct packet *p, struct rte_mbuf *m, uint8_t port)
 {
 	p->mbuf = m;
+	p->sa = NULL;
 	p->sequence = 0;
 	p->tunnel = 0;
 	p->sa_id = 0;
+	p->route = 0;
 	p->inner_length = 0;
 	p->outer_length = 0;
 	p->rx_port = port;
@@ -263,7 +265,7 @@ static inline void packet_init(struct packet *p, struct rte_mbuf *m, uint8_t por
 static __attribute__((noinline)) void frame_drop(struct worker *w, struct packet *p,
 						 enum drop_reason reason)
 {
-	p->l3 = rte_pktmbuf_mtod(p->mbuf, uint8_t *);
+	p->l3 = NULL;
 	p->tenant = 0;
 	p->attachment = 0;
 	p->length = 0;

@@ -14,6 +14,7 @@
 #include "ip_header.h"
 #include "neighbour_frame.h"
 #include "testbed.h"
+#include "trace.h"
 
 static const uint8_t mac_station[6] = { 2, 0, 0, 0, 0, 0xcc };
 
@@ -288,9 +289,48 @@ static int setup(void **state)
 	return 0;
 }
 
+/* A descriptor serves one packet after another: what a trace tells of one is of no other. */
+static void test_trace_of_this_packet(void **state)
+{
+	struct abi_trace_start how = { .tenant = UINT32_MAX, .packets = 3, .every = 1 };
+	struct testbed *bed = testbed_create(0, 16, 64);
+	struct abi_trace_record record[3];
+	struct rte_mbuf *out[BURST_MAX];
+	uint8_t frame[2048];
+	uint32_t len = testbed_frame(frame, IP_V4, 100, true);
+
+	assert_int_equal(trace_create(&bed->worker->trace), 0);
+	testbed_walk(bed, BED_PORT_TENANT, frame, len);
+	assert_int_equal(testbed_out(bed, BED_PORT_UNDERLAY, out), 1);
+	assert_int_equal(bed->worker->packet[0].sa_id, 1);
+	rte_pktmbuf_free(out[0]);
+
+	assert_int_equal(trace_start(bed->worker->trace, &how), 0);
+	bed->worker->tracing = true;
+	frame[14 + 10] ^= 1; /* a checksum that is wrong: dropped before an SA is known */
+	testbed_walk(bed, BED_PORT_TENANT, frame, len);
+	drop_burst(bed->worker);
+	testbed_walk(bed, BED_PORT_TENANT, frame, 20); /* too short to be anybody's */
+	drop_burst(bed->worker);
+	frame[0] ^= 4; /* another station's */
+	testbed_walk(bed, BED_PORT_TENANT, frame, len);
+	drop_burst(bed->worker);
+	assert_int_equal(trace_read(bed->worker->trace, record, 3), 3);
+	for (uint32_t i = 0; i < 3; i++) {
+		assert_int_equal(record[i].spi, 0);
+		assert_int_equal(record[i].sequence, 0);
+		assert_int_equal(record[i].tunnel, 0);
+		assert_int_equal(record[i].tenant, i == 0 ? 1 : 0);
+		assert_int_equal(record[i].captured, i == 0 ? 20 + 8 : 0);
+	}
+	trace_destroy(bed->worker->trace);
+	testbed_destroy(bed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_trace_of_this_packet),
 		cmocka_unit_test(test_echo_link_local),
 		cmocka_unit_test(test_underlay_neighbour_discovery),
 		cmocka_unit_test(test_no_error_about_encrypted),
