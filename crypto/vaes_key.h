@@ -30,7 +30,7 @@ struct vaes_key {
 static_assert(offsetof(struct vaes_key, round[11]) == 4 * VAES_LINE, "AES-128 takes four lines");
 static_assert(sizeof(struct vaes_key) == 5 * VAES_LINE, "AES-256 takes five lines");
 
-/* A message in pieces of whole blocks, but for the last. */
+/* As in struct aead_implementation; `name`: the registers that they use. */
 struct vaes_kernels {
 	uint32_t (*encrypt)(const void *state, struct aead_op *ops, uint32_t n);
 	uint32_t (*decrypt)(const void *state, struct aead_op *ops, uint32_t n);
