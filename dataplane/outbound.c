@@ -18,6 +18,9 @@
 #include "vrf.h"
 #include "worker.h"
 
+/* Both: the packet wants a UDP checksum once it is encrypted. */
+#define UDP_SUM (SA_UDP | SA_OUTER_V6)
+
 /* Room in front is needed; behind, another buffer makes it. */
 static enum drop_reason outbound_make_room(struct packet *p)
 {
@@ -258,7 +261,7 @@ static bool outbound_encap(struct worker *w, const struct out_run *run, uint32_t
 	row->packets += run->n;
 	row->bytes += bytes;
 	row->sequence = run->sequence + run->n - 1;
-	return route_index(common.route) != 0 && !(common.outer_flags & SA_UDP);
+	return route_index(common.route) != 0 && (common.outer_flags & UDP_SUM) != UDP_SUM;
 }
 
 /* What was encrypted, towards its next hop. */
