@@ -206,11 +206,8 @@ static void encrypt_all(struct testbed *bed, struct esp_frame *esp)
 	uint8_t frame[2048];
 
 	for (uint32_t i = 0; i < PACKETS; i++) {
-		uint32_t len = testbed_frame(frame, IP_V4, 64, true);
+		uint32_t len = testbed_numbered(frame, (uint16_t)i);
 
-		store_be16(frame + 14 + 4, (uint16_t)i);
-		store16(frame + 24, 0);
-		store16(frame + 24, (uint16_t)~checksum_fold(ipv4_checksum_sum(frame + 14, 20)));
 		testbed_walk(bed, BED_PORT_TENANT, frame, len);
 		assert_int_equal(testbed_out(bed, BED_PORT_UNDERLAY, out), 1);
 		esp[i].len = out[0]->data_len;

@@ -277,6 +277,16 @@ uint32_t testbed_frame(uint8_t *frame, enum ip_family family, uint16_t length, b
 	return 14u + length;
 }
 
+uint32_t testbed_numbered(uint8_t *frame, uint16_t number)
+{
+	uint32_t len = testbed_frame(frame, IP_V4, 64, true);
+
+	store_be16(frame + 14 + 4, number);
+	store16(frame + 24, 0);
+	store16(frame + 24, (uint16_t)~checksum_fold(ipv4_checksum_sum(frame + 14, 20)));
+	return len;
+}
+
 void testbed_class(uint8_t *l3, enum ip_family family, uint8_t class)
 {
 	if (family == IP_V6) {

@@ -50,6 +50,9 @@ void testbed_fragments(struct testbed *bed, uint8_t port, struct rte_mbuf **mbuf
 /* An Ethernet frame with an IP packet of `length` bytes from host x.x.x.10 to `to`. */
 uint32_t testbed_frame(uint8_t *frame, enum ip_family family, uint16_t length, bool from_tenant);
 
+/* The same of IPv4, 64 bytes, from the tenant, with `number` as its id. */
+uint32_t testbed_numbered(uint8_t *frame, uint16_t number);
+
 /* Sets DSCP and ECN of an IP header, and the checksum. */
 void testbed_class(uint8_t *l3, enum ip_family family, uint8_t class);
 /* Lets what goes in at the tenant's side come out of the tunnel for the same host. */
