@@ -36,6 +36,8 @@ void tunnel_release(struct tunnel *tunnel)
 	free(tunnel->label);
 	free(tunnel->selectors);
 	free(tunnel->networks);
+	free(tunnel->local_networks);
+	ike_release(tunnel->ike);
 	free(tunnel->sas);
 	free(tunnel);
 }
@@ -54,8 +56,11 @@ void tenant_release(struct tenant *tenant)
 		attachment_release(tenant->attachments[i]);
 	for (size_t i = 0; i < tenant->n_tunnels; i++)
 		tunnel_release(tenant->tunnels[i]);
+	for (size_t i = 0; i < tenant->n_remote_access; i++)
+		remote_access_release(tenant->remote_access[i]);
 	free(tenant->attachments);
 	free(tenant->tunnels);
+	free(tenant->remote_access);
 	free(tenant->routes);
 	free(tenant->label);
 	free(tenant->service);
@@ -94,6 +99,10 @@ struct tunnel *tunnel_copy(const struct tunnel *tunnel)
 	copy->label = text_copy(tunnel->label, &failed);
 	copy->networks = array_copy(tunnel->networks, tunnel->n_networks, sizeof(*tunnel->networks),
 				    &failed);
+	copy->local_networks = array_copy(tunnel->local_networks, tunnel->n_local_networks,
+					  sizeof(*tunnel->local_networks), &failed);
+	if (copy->ike != NULL)
+		ike_hold(copy->ike);
 	copy->selectors = array_copy(tunnel->selectors, tunnel->n_selectors,
 				     sizeof(*tunnel->selectors), &failed);
 	copy->sas = array_copy(tunnel->sas, tunnel->n_sas, sizeof(*tunnel->sas), &failed);
@@ -121,10 +130,16 @@ struct tenant *tenant_copy(const struct tenant *tenant)
 				       sizeof(*tenant->attachments), &failed);
 	copy->tunnels =
 		array_copy(tenant->tunnels, tenant->n_tunnels, sizeof(*tenant->tunnels), &failed);
+	copy->remote_access = array_copy(tenant->remote_access, tenant->n_remote_access,
+					 sizeof(*tenant->remote_access), &failed);
 	for (size_t i = 0; copy->attachments != NULL && i < copy->n_attachments; i++)
 		attachment_hold(copy->attachments[i]);
 	for (size_t i = 0; copy->tunnels != NULL && i < copy->n_tunnels; i++)
 		tunnel_hold(copy->tunnels[i]);
+	for (size_t i = 0; copy->remote_access != NULL && i < copy->n_remote_access; i++)
+		remote_access_hold(copy->remote_access[i]);
+	if (copy->remote_access == NULL)
+		copy->n_remote_access = 0;
 	if (copy->attachments == NULL)
 		copy->n_attachments = 0;
 	if (copy->tunnels == NULL)

@@ -79,13 +79,52 @@ struct tunnel_policy {
 	uint8_t ttl; /* 0: what the dataplane takes, 64 */
 };
 
+/* Something that only its user may know, sealed by the vault; bound to what secret_identity() says. */
+struct secret {
+	uint8_t digest[VAULT_DIGEST_LEN]; /* keyed, so that two can be compared */
+	uint8_t *sealed;                  /* size + VAULT_OVERHEAD bytes; NULL: none */
+	size_t size;                      /* of what is sealed */
+};
+
+#define IKE_ID_MAX 256 /* characters of an identity, or of a user's name, and the zero */
+
+enum ike_auth { IKE_PSK, IKE_CERTIFICATE, IKE_EAP_MSCHAPV2, IKE_EAP_TLS, IKE_AUTHS };
+enum ike_start { IKE_RESPOND, IKE_START, IKE_TRAP };
+
+#define IKE_REKEY_DEFAULT 14400 /* seconds */
+#define IKE_DPD_DEFAULT   30    /* seconds */
+
+/*
+ * How gateway and peer prove who they are, and what they negotiate. Reference-counted, so that
+ * copies of a tunnel share it. Texts are NULL where there are none; certificates are PEM.
+ */
+struct ike {
+	unsigned int references;
+	enum ike_auth auth; /* of the peer; the gateway has a certificate but with IKE_PSK */
+	enum ike_start start;
+	char peer[ABI_NAME_LEN]; /* the tunnel whose IKE SA carries this one; "": its own */
+	char *local_id;          /* NULL: the local address */
+	char *remote_id;         /* NULL: the remote address; of remote access always NULL */
+	struct secret psk;       /* of a tunnel; users have their own */
+	struct secret key;       /* of the certificate, PEM */
+	char *certificate;       /* may hold intermediate ones behind it */
+	char *ca;                /* one or several, that vouch for peers */
+	char *crl;
+	char *proposals; /* as strongSwan writes them, with commas; NULL: the default */
+	char *esp_proposals;
+	uint32_t rekey; /* of the IKE SA, seconds */
+	uint32_t dpd;   /* seconds; 0: none */
+	bool mobike;
+	bool udp; /* ESP in UDP even without a NAT */
+};
+
 struct tunnel {
 	unsigned int references;
 	uint32_t id;
 	char name[ABI_NAME_LEN];
 	char *label; /* NULL: none */
 	struct abi_address local;
-	struct abi_address remote;
+	struct abi_address remote; /* family 0: with IKE, a peer that may come from anywhere */
 	bool udp;
 	uint16_t local_port; /* 0 without udp */
 	uint16_t remote_port;
@@ -96,8 +135,41 @@ struct tunnel {
 	size_t n_selectors;
 	struct abi_address *networks;
 	size_t n_networks;
-	struct sa *sas; /* in the file's order */
+	struct abi_address *local_networks; /* offered to IKE peers; none: everything */
+	size_t n_local_networks;
+	struct ike *ike; /* NULL: keys by hand */
+	struct sa *sas;  /* in the file's order; of a configured tunnel with IKE none */
 	size_t n_sas;
+};
+
+struct user {
+	char *name; /* as IKE or EAP tells it */
+	char **groups;
+	size_t n_groups;
+	struct secret password; /* EAP-MSCHAPv2: the password; PSK: the user's key */
+};
+
+/* Clients by IKE, each of which becomes a tunnel when it comes. Its id is one of tunnels' ids. */
+struct remote_access {
+	unsigned int references;
+	uint32_t id;
+	char name[ABI_NAME_LEN];
+	char *label;
+	struct abi_address local;
+	uint16_t mtu;
+	struct tunnel_policy policy; /* of the clients' tunnels, as is all above */
+	struct lifetime lifetime;
+	struct ike *ike;              /* never NULL */
+	struct abi_address *networks; /* what clients reach; none: everything */
+	size_t n_networks;
+	struct abi_address *pools; /* prefixes, of which clients get addresses */
+	size_t n_pools;
+	struct abi_address *dns;
+	size_t n_dns;
+	struct user *users; /* by name */
+	size_t n_users;
+	uint32_t lockout_failures; /* 0: nobody is locked out */
+	uint32_t lockout_seconds;
 };
 
 struct tenant {
@@ -111,6 +183,8 @@ struct tenant {
 	size_t n_attachments;
 	struct tunnel **tunnels; /* by name */
 	size_t n_tunnels;
+	struct remote_access **remote_access; /* by name */
+	size_t n_remote_access;
 	struct route *routes;
 	size_t n_routes;
 };
@@ -128,6 +202,10 @@ struct attachment *attachment_hold(struct attachment *attachment);
 void attachment_release(struct attachment *attachment);
 struct tunnel *tunnel_hold(struct tunnel *tunnel);
 void tunnel_release(struct tunnel *tunnel);
+struct ike *ike_hold(struct ike *ike);
+void ike_release(struct ike *ike);
+struct remote_access *remote_access_hold(struct remote_access *access);
+void remote_access_release(struct remote_access *access);
 struct tenant *tenant_hold(struct tenant *tenant);
 void tenant_release(struct tenant *tenant);
 
@@ -145,7 +223,19 @@ struct tenant *model_tenant(const struct model *model, const char *name);
 struct attachment *model_underlay(const struct model *model, const char *name);
 struct attachment *tenant_attachment(const struct tenant *tenant, const char *name);
 struct tunnel *tenant_tunnel(const struct tenant *tenant, const char *name);
+struct remote_access *tenant_remote_access(const struct tenant *tenant, const char *name);
+const struct user *remote_access_user(const struct remote_access *access, const char *name);
 struct sa *tunnel_sa(const struct tunnel *tunnel, enum abi_sa_direction direction, uint32_t spi);
+
+/* Whose SAs have that if_id: the tunnel or the remote access with that id, if it has IKE. */
+struct ike_owner {
+	const struct tenant *tenant;
+	const struct tunnel *tunnel; /* one of the two */
+	const struct remote_access *access;
+};
+bool model_ike_owner(const struct model *model, uint32_t if_id, struct ike_owner *owner);
+/* Who is meant by a connection's name, `<tenant>.<tunnel or remote access>`. */
+bool model_ike_named(const struct model *model, const char *connection, struct ike_owner *owner);
 
 /* Puts one in the place of its namesake, or adds it; takes the reference. -ENOMEM. */
 int model_put_tenant(struct model *model, struct tenant *tenant);
@@ -164,6 +254,16 @@ bool lifetime_equal(const struct lifetime *a, const struct lifetime *b);
 #define MODEL_IDENTITY_MAX (2 * ABI_NAME_LEN + 16)
 size_t sa_identity(const char *tenant, const char *tunnel, const struct sa *sa,
 		   uint8_t identity[MODEL_IDENTITY_MAX]);
+/* As above, of a secret of a tunnel or remote access: `what` is "psk", "key" or "password"; `user` is ""
+ * but for a password. */
+#define SECRET_IDENTITY_MAX (2 * ABI_NAME_LEN + IKE_ID_MAX + 16)
+size_t secret_identity(const char *tenant, const char *name, const char *what, const char *user,
+		       uint8_t identity[SECRET_IDENTITY_MAX]);
+static inline bool secret_is_set(const struct secret *secret)
+{
+	return secret->sealed != NULL;
+}
+bool secret_equal(const struct secret *a, const struct secret *b);
 static inline size_t sa_sealed_size(const struct sa *sa)
 {
 	return (size_t)sa->key_len + 4 + VAULT_OVERHEAD;

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "ike_secrets.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <sodium.h>
+
+#include "log.h"
+
+/* What all of them have in common while they are gathered. */
+struct gathering {
+	const struct vault *vault;
+	const char *tenant;
+	const char *name; /* of the tunnel or remote access */
+	json_t *list;
+	bool failed;
+};
+
+static const char *id_or_address(const char *id, const struct abi_address *address, char *text)
+{
+	if (id != NULL)
+		return id;
+	return address->family == 0 ? NULL : address_format(address, text);
+}
+
+const char *ike_local_id(const struct ike *ike, const struct abi_address *local,
+			 char text[ADDRESS_TEXT_LEN])
+{
+	return id_or_address(ike->local_id, local, text);
+}
+
+const char *ike_remote_id(const struct ike *ike, const struct abi_address *remote,
+			  char text[ADDRESS_TEXT_LEN])
+{
+	return id_or_address(ike->remote_id, remote, text);
+}
+
+int secret_open(const struct vault *vault, const char *tenant, const char *name, const char *what,
+		const char *user, const struct secret *secret, uint8_t **plain)
+{
+	uint8_t identity[SECRET_IDENTITY_MAX];
+	size_t size = secret_identity(tenant, name, what, user, identity);
+	int ret;
+
+	*plain = sodium_malloc(secret->size + 1);
+	if (*plain == NULL)
+		return -ENOMEM;
+	ret = vault_unseal(vault, identity, size, secret->sealed, secret->size + VAULT_OVERHEAD,
+			   *plain);
+	(*plain)[secret->size] = '\0';
+	if (ret == 0)
+		return 0;
+	log_error("the %s of '%s' of tenant '%s' can't be opened: give it anew", what, name,
+		  tenant);
+	sodium_free(*plain);
+	*plain = NULL;
+	return ret;
+}
+
+static void secret_add(struct gathering *gathering, const char *kind, const char *what,
+		       const char *user, const struct secret *secret, const char *local,
+		       const char *remote)
+{
+	size_t size = 2 * secret->size + 1;
+	uint8_t *plain;
+	char *hex;
+
+	if (!secret_is_set(secret) || local == NULL || remote == NULL ||
+	    secret_open(gathering->vault, gathering->tenant, gathering->name, what, user, secret,
+			&plain) < 0)
+		return;
+	hex = sodium_malloc(size);
+	if (hex == NULL ||
+	    json_array_append_new(gathering->list,
+				  json_pack("{s:s, s:s, s:s, s:s}", "kind", kind, "local", local,
+					    "remote", remote, "secret",
+					    sodium_bin2hex(hex, size, plain, secret->size))) < 0)
+		gathering->failed = true;
+	sodium_free(hex);
+	sodium_free(plain);
+}
+
+static void access_gather(struct gathering *gathering, const struct remote_access *access)
+{
+	const char *kind = access->ike->auth == IKE_PSK ? "psk" : "eap";
+	char text[ADDRESS_TEXT_LEN];
+	const char *local = ike_local_id(access->ike, &access->local, text);
+
+	gathering->name = access->name;
+	for (size_t i = 0; i < access->n_users; i++)
+		secret_add(gathering, kind, "password", access->users[i].name,
+			   &access->users[i].password, local, access->users[i].name);
+}
+
+static void tunnel_gather(struct gathering *gathering, const struct tunnel *tunnel)
+{
+	char local[ADDRESS_TEXT_LEN], remote[ADDRESS_TEXT_LEN];
+
+	if (tunnel->ike == NULL || tunnel->ike->peer[0] != '\0')
+		return;
+	gathering->name = tunnel->name;
+	secret_add(gathering, "psk", "psk", "", &tunnel->ike->psk,
+		   ike_local_id(tunnel->ike, &tunnel->local, local),
+		   ike_remote_id(tunnel->ike, &tunnel->remote, remote));
+}
+
+json_t *ike_secrets_render(const struct model *model, const struct vault *vault)
+{
+	struct gathering gathering = { .vault = vault, .list = json_array() };
+
+	for (size_t i = 0; i < model->n_tenants && gathering.list != NULL; i++) {
+		const struct tenant *tenant = model->tenants[i];
+
+		gathering.tenant = tenant->name;
+		for (size_t k = 0; k < tenant->n_tunnels; k++)
+			tunnel_gather(&gathering, tenant->tunnels[k]);
+		for (size_t k = 0; k < tenant->n_remote_access; k++)
+			access_gather(&gathering, tenant->remote_access[k]);
+	}
+	if (!gathering.failed)
+		return gathering.list;
+	json_decref(gathering.list);
+	return NULL;
+}
