@@ -284,6 +284,7 @@ void daemon_happened(struct daemon *daemon, const struct abi_event *event)
 	case ABI_EVENT_ESN_RECOVERED:
 		json = esn_event(event, &subject);
 		break;
+	case ABI_EVENT_ACQUIRE: /* once a second while somebody sends: not for the journal */
 	default:
 		return;
 	}

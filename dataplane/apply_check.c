@@ -13,7 +13,7 @@
 #define MSS_MIN    88u   /* of what RFC 791's least MTU holds, and TCP options */
 #define TUNNEL_FLAGS                                                                      \
 	(ABI_TUNNEL_UDP | ABI_TUNNEL_FOLLOW | ABI_TUNNEL_SELECTORS | ABI_TUNNEL_MSS_OFF | \
-	 ABI_TUNNEL_DSCP_IN)
+	 ABI_TUNNEL_DSCP_IN | ABI_TUNNEL_ACQUIRE)
 #define SPI_MIN              256u /* RFC 4303 section 2.1: those below are reserved */
 #define SEQUENCE_LIMIT_SHORT (1ull << 32)
 

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "acquire.h"
 #include "reclaim.h"
 #include "tunnel_renew.h"
 #include "tables.h"
@@ -68,6 +69,7 @@ static void tunnel_put(struct apply *a, const struct abi_tunnel *record,
 		path_mtu_forget(a->gw, record->id);
 	policy_update(a->gw, o);
 	tunnel_timer_update(a->gw, record->id);
+	acquire_update(a->gw, record->id);
 	tunnel_renew(a->gw, record->id);
 }
 
@@ -130,6 +132,7 @@ int tunnel_set(struct apply *a, const void *record, struct undo *undo, struct an
 	tenant->tunnels++;
 	gw->tables->tunnel[r->id].tenant = r->tenant;
 	tunnel_timer_update(gw, r->id);
+	acquire_update(gw, r->id);
 	return 0;
 }
 
@@ -140,6 +143,7 @@ static void tunnel_remove(struct apply *a, uint32_t id)
 	a->gw->tenant[o->record.tenant].tunnels--;
 	o->record = (struct abi_tunnel){ 0 };
 	tunnel_timer_update(a->gw, id);
+	acquire_update(a->gw, id);
 	/* An SA deleted just now may still be sending here: not for whoever has the id next. */
 	tunnel_publish(a, id);
 }
@@ -185,6 +189,7 @@ void tunnel_undo(struct apply *a, struct undo *undo)
 		gw->tables->tunnel[undo->id].tenant = undo->tunnel.tenant;
 		selectors_undo(a, undo);
 		tunnel_timer_update(gw, undo->id);
+		acquire_update(gw, undo->id);
 		break;
 	}
 }

@@ -5,7 +5,7 @@
  * A worker that comes upon one leaves a note in its own ring with event_note_push(): never waits, and
  * when the ring is full the note is lost, which shows as a gap in the events' numbers. It may be
  * called at unlikely places only. The main lcore takes the notes out (event_notes.h), looks whether
- * the SA that one speaks of is still the same, and acts on it.
+ * the SA or tunnel that one speaks of is still the same, and acts on it.
  *
  * The main lcore keeps the newest ABI_EVENTS_KEPT events in a log and answers ABI_EVENT_READ from it.
  * Its own modules add to it with event_raise(), from event_of_sa() or event_of_tunnel().
@@ -26,17 +26,26 @@ struct gateway;
 
 /* ---- from a worker to the main lcore ---- */
 
-/* About one SA. What the fields mean goes by kind, as in struct abi_event. */
+/*
+ * About one SA, or, ABI_EVENT_ACQUIRE, a tunnel without one. What the fields mean goes by kind, as in
+ * struct abi_event.
+ */
 struct event_note {
-	uint64_t value;      /* for example the ESP sequence number */
-	uint32_t sa;         /* id */
+	uint64_t value; /* for example the ESP sequence number; ACQUIRE: the TSC */
+	union {
+		uint32_t sa; /* id */
+		uint32_t tunnel;
+	};
 	uint32_t generation; /* of the SA: sa_in.generation or sa_out.generation */
 	uint32_t count;
 	uint16_t port;  /* UDP source, host byte order; 0: none */
 	uint8_t kind;   /* enum abi_event_kind */
 	uint8_t family; /* enum abi_family of `address`; 0: none */
 	uint8_t address[16];
-	uint8_t pad[24];
+	uint8_t to[16]; /* of the same family, as far as there is one */
+	uint16_t to_port;
+	uint8_t protocol;
+	uint8_t pad[5];
 };
 static_assert(sizeof(struct event_note) == 64, "a note is one cache line");
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "event_notes.h"
 
+#include "acquire.h"
 #include "gateway.h"
 #include "icv_failure.h"
 #include "worker.h"
@@ -34,6 +35,10 @@ static void note_raise(struct gateway *gw, const struct event_note *note)
 
 static void note_handle(struct gateway *gw, const struct event_note *note)
 {
+	if (note->kind == ABI_EVENT_ACQUIRE) {
+		acquire_note(gw, note);
+		return;
+	}
 	if (!note_is_current(gw, note))
 		return;
 	switch (note->kind) {

@@ -7,6 +7,7 @@
 #include <rte_mbuf.h>
 #include <rte_prefetch.h>
 
+#include "acquire.h"
 #include "dummy.h"
 #include "esp_encap.h"
 #include "mss.h"
@@ -221,6 +222,7 @@ static void outbound_no_sa(struct worker *w, struct out_run *run)
 
 		p->walk = ABI_TRACE_OUTBOUND;
 		p->tunnel = run->tunnel;
+		acquire_ask(w, p);
 		packet_drop(w, p, DROP_no_sa);
 	}
 	run->n = 0;

@@ -18,15 +18,6 @@
 #define ICMPV6_ERROR_LAST      4
 #define ICMP_LEN               8
 
-/* What selectors look at. By enum end. */
-struct key {
-	unsigned __int128 address[2];
-	uint32_t port[2];
-	uint8_t family;
-	uint8_t protocol; /* 0: it is hidden behind headers that can't be walked */
-};
-enum end { SOURCE = 0, DESTINATION = 1 };
-
 enum selector_ports selector_ports(uint8_t protocol)
 {
 	switch (protocol) {
@@ -47,7 +38,8 @@ enum selector_ports selector_ports(uint8_t protocol)
 }
 
 /* The ports at `header`, of which `readable` bytes are there; none where it is in another piece. */
-static void key_ports(struct key *k, const uint8_t *header, uint32_t readable, bool elsewhere)
+static void key_ports(struct selector_key *k, const uint8_t *header, uint32_t readable,
+		      bool elsewhere)
 {
 	enum selector_ports ports = selector_ports(k->protocol);
 
@@ -70,10 +62,10 @@ static unsigned __int128 key_address(struct ip_addr a)
 	return (unsigned __int128)a.hi << 64 | a.lo;
 }
 
-static struct key key_of(const uint8_t *l3, enum ip_family family, uint32_t length)
+struct selector_key selector_key_of(const uint8_t *l3, enum ip_family family, uint32_t length)
 {
 	struct upper u = upper_find(l3, family, length);
-	struct key k = {
+	struct selector_key k = {
 		.address = { key_address(ip_source(l3, family)),
 			     key_address(ip_destination(l3, family)) },
 		.family = (uint8_t)family,
@@ -86,7 +78,7 @@ static struct key key_of(const uint8_t *l3, enum ip_family family, uint32_t leng
 	return k;
 }
 
-static inline bool selector_matches(const struct selector *s, const struct key *k,
+static inline bool selector_matches(const struct selector *s, const struct selector_key *k,
 				    enum selector_side source)
 {
 	enum selector_side destination = source ^ 1;
@@ -99,7 +91,8 @@ static inline bool selector_matches(const struct selector *s, const struct key *
 	       k->address[DESTINATION] - s->first[destination] <= s->span[destination];
 }
 
-static bool key_matches(const struct selectors *s, const struct key *k, enum selector_side source)
+static bool key_matches(const struct selectors *s, const struct selector_key *k,
+			enum selector_side source)
 {
 	for (uint32_t i = 0; i < s->n; i++)
 		if (selector_matches(&s->v[i], k, source))
@@ -141,18 +134,18 @@ static bool error_matches(const struct selectors *s, const uint8_t *l3, enum ip_
 {
 	uint32_t quoted;
 	const uint8_t *quote = error_quote(l3, family, length, &quoted);
-	struct key k;
+	struct selector_key k;
 
 	if (quote == NULL || !ip_equal(ip_destination(l3, family), ip_source(quote, family)))
 		return false;
-	k = key_of(quote, family, quoted);
+	k = selector_key_of(quote, family, quoted);
 	return key_matches(s, &k, source ^ 1);
 }
 
 bool selectors_match(const struct selectors *s, const uint8_t *l3, enum ip_family family,
 		     uint32_t length, enum selector_side source)
 {
-	struct key k = key_of(l3, family, length);
+	struct selector_key k = selector_key_of(l3, family, length);
 
 	return key_matches(s, &k, source) || error_matches(s, l3, family, length, source);
 }

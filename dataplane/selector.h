@@ -46,6 +46,18 @@ struct selectors {
 	struct selector v[];
 };
 
+/* What selectors look at in a packet. By enum selector_end. */
+struct selector_key {
+	unsigned __int128 address[2];
+	uint32_t port[2]; /* or SELECTOR_HIDDEN, SELECTOR_NONE */
+	uint8_t family;   /* enum ip_family */
+	uint8_t protocol; /* 0: it is hidden behind headers that can't be walked */
+};
+enum selector_end { SOURCE = 0, DESTINATION = 1 };
+
+/* `length`: bytes that can be read from l3 on; the IP header has been checked. */
+struct selector_key selector_key_of(const uint8_t *l3, enum ip_family family, uint32_t length);
+
 /* How a protocol's ports are to be had. */
 enum selector_ports {
 	SELECTOR_PORTS_NONE,

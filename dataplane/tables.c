@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 
+#include "acquire.h"
 #include "reclaim.h"
 #include "sad.h"
 #include "vrf.h"
@@ -59,12 +60,14 @@ static int arrays_create(struct tables *t)
 	t->attachment = array_map(t->max_attachments, sizeof(*t->attachment));
 	t->tunnel = array_map(t->max_tunnels, sizeof(*t->tunnel));
 	t->selectors = array_map(t->max_tunnels, sizeof(*t->selectors));
+	t->acquire = array_map(t->max_tunnels, sizeof(*t->acquire));
 	t->sa = array_map(t->max_sas, sizeof(*t->sa));
 	t->lifetime = array_map(t->max_sas, sizeof(*t->lifetime));
 	t->adjacency = array_map(t->max_adjacencies, sizeof(*t->adjacency));
 	t->speaker = array_map(t->max_tenants, sizeof(*t->speaker));
 	if (t->vrf == NULL || t->speaker == NULL || t->attachment == NULL || t->tunnel == NULL ||
-	    t->selectors == NULL || t->sa == NULL || t->adjacency == NULL)
+	    t->selectors == NULL || t->acquire == NULL || t->sa == NULL || t->lifetime == NULL ||
+	    t->adjacency == NULL)
 		return -ENOMEM;
 	return 0;
 }
@@ -135,6 +138,7 @@ void tables_destroy(struct tables *t)
 	array_unmap(t->attachment, t->max_attachments, sizeof(*t->attachment));
 	array_unmap(t->tunnel, t->max_tunnels, sizeof(*t->tunnel));
 	array_unmap(t->selectors, t->max_tunnels, sizeof(*t->selectors));
+	array_unmap(t->acquire, t->max_tunnels, sizeof(*t->acquire));
 	array_unmap(t->sa, t->max_sas, sizeof(*t->sa));
 	array_unmap(t->lifetime, t->max_sas, sizeof(*t->lifetime));
 	array_unmap(t->adjacency, t->max_adjacencies, sizeof(*t->adjacency));

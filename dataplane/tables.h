@@ -21,6 +21,7 @@
 #define PORTS_MAX 32
 #define VLANS     4096
 
+struct acquire;
 struct aead_engine;
 struct reclaim;
 struct sad;
@@ -69,6 +70,7 @@ struct tables {
 	struct attachment *attachment;      /* [max_attachments] by id */
 	struct tunnel *tunnel;              /* [max_tunnels] by id */
 	const struct selectors **selectors; /* [max_tunnels] by id; NULL: none are set (atomic) */
+	struct acquire *acquire;            /* [max_tunnels] by id; workers write, too */
 	union sa *sa;                       /* [max_sas] by id */
 	struct lifetime *lifetime;          /* [max_sas] by id; of those that have one */
 	struct adjacency *adjacency;        /* [max_adjacencies] by index; 0 is never used */

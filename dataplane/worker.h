@@ -62,6 +62,7 @@ struct worker {
 	uint64_t tsc_hz;
 	uint32_t *fragment_id; /* all workers': id of the next sealed packet that is cut */
 	struct icv_told icv_told;
+	uint64_t acquire_ready; /* of the rate of acquires over all tunnels */
 	struct esn_recovery esn;
 	uint64_t *error_refill; /* [max_tenants] TSC: when the bucket of ICMP errors was empty */
 	struct reassembly *reassembly; /* of what comes by the underlay; NULL: none */

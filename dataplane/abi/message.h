@@ -41,7 +41,7 @@
 #include <stdint.h>
 
 #define ABI_MAGIC       0x4b41494fu /* "KAIO" */
-#define ABI_VERSION     2
+#define ABI_VERSION     3
 #define ABI_MESSAGE_MAX 65536 /* bytes in one message, header included */
 #define ABI_NAME_LEN    32    /* zero-terminated */
 #define ABI_TEXT_LEN    160
@@ -176,6 +176,8 @@ enum abi_tunnel_flags {
 	ABI_TUNNEL_MSS_OFF = 1u << 3,   /* the MSS of TCP SYNs is left alone */
 	ABI_TUNNEL_DSCP_IN = 1u << 4,   /* the outer DSCP replaces the inner one on the way in (RFC
 					 * 2983's uniform model); else the inner one is preserved */
+	ABI_TUNNEL_ACQUIRE = 1u << 5,   /* a packet for it while it has no outbound SA is dropped as
+					 * ever, and told of: ABI_EVENT_ACQUIRE */
 };
 
 #define ABI_DSCP_COPY 0     /* the outer DSCP is the inner one */
@@ -422,6 +424,9 @@ enum abi_event_kind {
 	ABI_EVENT_PEER_MOVED = 5,  /* address and port: the new ones */
 	ABI_EVENT_PATH_MTU = 6,    /* value: bytes; 0: the learnt one has aged and is forgotten */
 	ABI_EVENT_ESN_RECOVERED = 7, /* value: the sequence number found again after a gap */
+	ABI_EVENT_ACQUIRE = 8, /* a packet of the tenant's that had no SA to go by: address, port,
+				* protocol, to, to_port; once a second and tunnel. Ports are 0 where the
+				* packet shows none; ICMP: both as in abi_selector */
 };
 
 enum abi_limit { ABI_LIMIT_BYTES = 1, ABI_LIMIT_PACKETS = 2, ABI_LIMIT_SECONDS = 3 };
@@ -438,10 +443,13 @@ struct abi_event {
 	uint32_t count;
 	uint64_t value;
 	struct abi_address address; /* or none */
-	uint16_t port;              /* UDP, host byte order; 0: none */
-	uint16_t reserved[3];
+	uint16_t port;              /* host byte order; 0: none */
+	uint16_t to_port;           /* ACQUIRE, as are the next ones */
+	uint8_t protocol;           /* 0: hidden behind headers that can't be walked */
+	uint8_t reserved[3];
+	struct abi_address to;
 };
-static_assert(sizeof(struct abi_event) == 80, "abi_event is 80 bytes");
+static_assert(sizeof(struct abi_event) == 104, "abi_event is 104 bytes");
 
 #define ABI_EVENTS_KEPT 4096
 

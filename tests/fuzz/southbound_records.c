@@ -70,6 +70,8 @@ static struct abi_tunnel pick_tunnel(struct fuzz_input *in)
 	}
 	if (how & 8)
 		r.flags |= ABI_TUNNEL_SELECTORS;
+	if (how & 16)
+		r.flags |= ABI_TUNNEL_ACQUIRE;
 	return r;
 }
 

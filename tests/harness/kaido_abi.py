@@ -15,7 +15,7 @@ import os
 import socket
 
 MAGIC = 0x4B41494F
-VERSION = 2
+VERSION = 3
 MESSAGE_MAX = 65536
 ALL_TENANTS = 0xFFFFFFFF
 
@@ -34,14 +34,15 @@ TRACE_START, TRACE_STOP, TRACE_READ, TRACE_RECORDS, EVENT_READ, EVENTS = range(1
 
 SA_IN, SA_OUT = 1, 2
 SA_ESN = 1
-TUNNEL_UDP, TUNNEL_FOLLOW, TUNNEL_SELECTORS, TUNNEL_MSS_OFF, TUNNEL_DSCP_IN = 1, 2, 4, 8, 16
+(TUNNEL_UDP, TUNNEL_FOLLOW, TUNNEL_SELECTORS, TUNNEL_MSS_OFF, TUNNEL_DSCP_IN,
+ TUNNEL_ACQUIRE) = 1, 2, 4, 8, 16, 32
 DSCP_COPY, DSCP_SET = 0, 0x80
 DF_COPY, DF_SET, DF_CLEAR = range(3)
 FLOW_LABEL_SA, FLOW_LABEL_INNER, FLOW_LABEL_ZERO = range(3)
 SELECTORS_MAX = 16
 SA_LIVE, SA_SOFT, SA_HARD = range(3)
 (EVENT_SA_SOFT, EVENT_SA_HARD, EVENT_SA_SEQUENCE, EVENT_ICV_FAILED, EVENT_PEER_MOVED,
- EVENT_PATH_MTU, EVENT_ESN_RECOVERED) = range(1, 8)
+ EVENT_PATH_MTU, EVENT_ESN_RECOVERED, EVENT_ACQUIRE) = range(1, 9)
 LIMIT_BYTES, LIMIT_PACKETS, LIMIT_SECONDS = range(1, 4)
 ROUTE_TUNNEL, ROUTE_GATEWAY, ROUTE_BLACKHOLE = 1, 2, 3
 
@@ -125,7 +126,7 @@ CountersReply = _record("abi_counters_reply", ("boot", u64), ("size", u64))
 Event = _record(
     "abi_event", ("number", u64), ("time", u64), ("kind", u32), ("tenant", u32), ("tunnel", u32),
     ("sa", u32), ("spi", u8 * 4), ("count", u32), ("value", u64), ("address", Address),
-    ("port", u16), ("reserved", u16 * 3))
+    ("port", u16), ("to_port", u16), ("protocol", u8), ("reserved", u8 * 3), ("to", Address))
 EventRead = _record("abi_event_read", ("after", u64))
 TraceStart = _record(
     "abi_trace_start", ("tenant", u32), ("packets", u32), ("every", u32), ("reserved", u32))

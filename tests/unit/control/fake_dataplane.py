@@ -392,7 +392,7 @@ if __name__ == "__main__":
     parser.add_argument("--ports", default="wan,lan")
     parser.add_argument("--log")
     parser.add_argument("--events", help="a file of events")
-    parser.add_argument("--event-most", type=int, default=818, help="in one answer")
+    parser.add_argument("--event-most", type=int, default=629, help="in one answer")
     parser.add_argument("--sets", help="a file for a line with each object that is set")
     parser.add_argument("--appetite", type=int, default=0, help="numbers an SA uses at a time, at most")
     parser.add_argument("--crash", choices=["staged", "commit", "committed"])
