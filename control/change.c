@@ -288,6 +288,8 @@ static void change_run(struct change *change)
 		return;
 	for (size_t i = 0; i < change->config->n_tenants; i++)
 		config_sort_tenant(change->config->tenants[i]);
+	if (!daemon->changes.confirming) /* what the way back has must not go to another */
+		ids_clear(&daemon->changes.ids);
 	change->changes = merge_model(change->now, change->next, &daemon->changes.ids, &ret);
 	if (change->changes == NULL) {
 		change_fail(change, RPC_CONFLICT, NULL, "%s",
@@ -393,4 +395,5 @@ void changes_close(struct daemon *daemon)
 		change_free(changes->current);
 	event_free(changes->confirm);
 	event_free(changes->runner);
+	ids_close(&changes->ids);
 }

@@ -15,66 +15,13 @@ struct merge {
 	int error;
 };
 
-/* -- ids -- */
-
-static void id_mark(struct ids *ids, enum id_kind kind, uint32_t id)
-{
-	if (id < ids->capacity[kind])
-		ids->used[kind][id / 8] |= (uint8_t)(1u << (id % 8));
-}
-
-/* Next free one behind the last given out; 0 when there is none. */
 static uint32_t id_take(struct merge *merge, enum id_kind kind)
 {
-	struct ids *ids = merge->ids;
-	uint32_t id = ids->last[kind];
+	uint32_t id = ids_take(merge->ids, kind);
 
-	for (uint32_t tries = 1; tries < ids->capacity[kind]; tries++) {
-		id = id + 1 < ids->capacity[kind] ? id + 1 : 1;
-		if ((ids->used[kind][id / 8] & (1u << (id % 8))) != 0)
-			continue;
-		id_mark(ids, kind, id);
-		ids->last[kind] = id;
-		return id;
-	}
-	merge->error = -ENOSPC;
-	return 0;
-}
-
-static void tenant_mark(struct ids *ids, const struct tenant *tenant)
-{
-	id_mark(ids, ID_TENANT, tenant->id);
-	for (size_t i = 0; i < tenant->n_attachments; i++)
-		id_mark(ids, ID_ATTACHMENT, tenant->attachments[i]->id);
-	for (size_t i = 0; i < tenant->n_tunnels; i++) {
-		const struct tunnel *tunnel = tenant->tunnels[i];
-
-		id_mark(ids, ID_TUNNEL, tunnel->id);
-		for (size_t k = 0; k < tunnel->n_sas; k++)
-			id_mark(ids, ID_SA, tunnel->sas[k].id);
-	}
-}
-
-static int ids_open(struct ids *ids, const struct model *now)
-{
-	for (unsigned int kind = 0; kind < ID_KINDS; kind++) {
-		ids->used[kind] = calloc(1, ids->capacity[kind] / 8 + 1);
-		if (ids->used[kind] == NULL)
-			return -ENOMEM;
-	}
-	for (size_t i = 0; i < now->n_underlay; i++)
-		id_mark(ids, ID_ATTACHMENT, now->underlay[i]->id);
-	for (size_t i = 0; i < now->n_tenants; i++)
-		tenant_mark(ids, now->tenants[i]);
-	return 0;
-}
-
-static void ids_close(struct ids *ids)
-{
-	for (unsigned int kind = 0; kind < ID_KINDS; kind++) {
-		free(ids->used[kind]);
-		ids->used[kind] = NULL;
-	}
+	if (id == 0)
+		merge->error = -ENOSPC;
+	return id;
 }
 
 /* -- the list of changes -- */
@@ -422,7 +369,7 @@ json_t *merge_model(const struct model *now, struct model *next, struct ids *ids
 {
 	struct merge merge = { .ids = ids, .changes = json_array() };
 
-	if (merge.changes == NULL || ids_open(ids, now) < 0) {
+	if (merge.changes == NULL || ids_mark(ids, now) < 0) {
 		merge.error = -ENOMEM;
 		goto out;
 	}
@@ -444,7 +391,6 @@ json_t *merge_model(const struct model *now, struct model *next, struct ids *ids
 		}
 	}
 out:
-	ids_close(ids);
 	*error = merge.error;
 	if (merge.error == 0)
 		return merge.changes;

@@ -51,6 +51,9 @@ struct plan_set {
 void plan_set_free(struct plan_set *set);
 /* What a tenant, and an underlay entry, make of the dataplane. Borrows from the model. */
 void plan_set_tenant(struct plan_set *set, const struct vault *vault, const struct tenant *tenant);
+/* One tunnel of it alone. */
+void plan_set_tunnel(struct plan_set *set, const struct vault *vault, const struct tenant *tenant,
+		     const struct tunnel *tunnel);
 void plan_set_underlay(struct plan_set *set, const struct vault *vault,
 		       const struct attachment *underlay);
 /* Records of a dump. Neighbours that were learnt are left out. */

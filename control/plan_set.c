@@ -147,16 +147,30 @@ static void policy_put(const struct tunnel *tunnel, struct abi_tunnel *record)
 	record->ttl = policy->ttl;
 }
 
-static void tunnel_add(struct plan_set *set, const struct vault *vault, const struct tenant *tenant,
-		       const struct tunnel *tunnel)
+/* Nobody knows yet where its peer is: what is meant for it goes nowhere, and no other way. */
+static void tunnel_add_unplaced(struct plan_set *set, const struct tenant *tenant,
+				const struct tunnel *tunnel)
 {
-	struct plan_object *object = object_add(set, PLAN_TUNNEL, tenant->id);
+	for (size_t i = 0; i < tunnel->n_networks; i++)
+		route_add(set, tenant->id, tenant->name, &tunnel->networks[i], ABI_ROUTE_BLACKHOLE,
+			  0, NULL);
+}
+
+void plan_set_tunnel(struct plan_set *set, const struct vault *vault, const struct tenant *tenant,
+		     const struct tunnel *tunnel)
+{
+	struct plan_object *object;
 	struct {
 		struct abi_tunnel record;
 		uint8_t selectors[VAULT_DIGEST_LEN];
 	} whole = { 0 };
 	struct abi_tunnel *record;
 
+	if (tunnel->remote.family == 0) {
+		tunnel_add_unplaced(set, tenant, tunnel);
+		return;
+	}
+	object = object_add(set, PLAN_TUNNEL, tenant->id);
 	if (object == NULL)
 		return;
 	object->tenant_name = tenant->name;
@@ -182,6 +196,28 @@ static void tunnel_add(struct plan_set *set, const struct vault *vault, const st
 			  tunnel->id, NULL);
 }
 
+/* A route of the tenant's own: where it leads by id. */
+static void tenant_route_add(struct plan_set *set, const struct tenant *tenant,
+			     const struct route *route)
+{
+	enum abi_route_kind kind = route->kind;
+	const struct attachment *link;
+	const struct tunnel *tunnel;
+	uint32_t target = 0;
+
+	if (kind == ABI_ROUTE_TUNNEL) {
+		tunnel = tenant_tunnel(tenant, route->tunnel);
+		target = tunnel == NULL ? 0 : tunnel->id;
+		if (tunnel != NULL && tunnel->remote.family == 0)
+			kind = ABI_ROUTE_BLACKHOLE;
+	} else if (kind == ABI_ROUTE_GATEWAY) {
+		link = tenant_on_link(tenant, &route->via);
+		target = link == NULL ? 0 : link->id;
+	}
+	route_add(set, tenant->id, tenant->name, &route->prefix, kind,
+		  kind == ABI_ROUTE_BLACKHOLE ? 0 : target, &route->via);
+}
+
 void plan_set_tenant(struct plan_set *set, const struct vault *vault, const struct tenant *tenant)
 {
 	struct plan_object *object = object_add(set, PLAN_TENANT, tenant->id);
@@ -194,23 +230,9 @@ void plan_set_tenant(struct plan_set *set, const struct vault *vault, const stru
 	for (size_t i = 0; i < tenant->n_attachments; i++)
 		attachment_add(set, vault, tenant->id, tenant->name, tenant->attachments[i]);
 	for (size_t i = 0; i < tenant->n_tunnels; i++)
-		tunnel_add(set, vault, tenant, tenant->tunnels[i]);
-	for (size_t i = 0; i < tenant->n_routes; i++) {
-		const struct route *route = &tenant->routes[i];
-		const struct attachment *link;
-		const struct tunnel *tunnel;
-		uint32_t target = 0;
-
-		if (route->kind == ABI_ROUTE_TUNNEL) {
-			tunnel = tenant_tunnel(tenant, route->tunnel);
-			target = tunnel == NULL ? 0 : tunnel->id;
-		} else if (route->kind == ABI_ROUTE_GATEWAY) {
-			link = tenant_on_link(tenant, &route->via);
-			target = link == NULL ? 0 : link->id;
-		}
-		route_add(set, tenant->id, tenant->name, &route->prefix, route->kind, target,
-			  &route->via);
-	}
+		plan_set_tunnel(set, vault, tenant, tenant->tunnels[i]);
+	for (size_t i = 0; i < tenant->n_routes; i++)
+		tenant_route_add(set, tenant, &tenant->routes[i]);
 }
 
 void plan_set_underlay(struct plan_set *set, const struct vault *vault,

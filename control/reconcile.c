@@ -240,6 +240,102 @@ static void spent_leave(const struct reconcile *reconcile, struct plan_set *have
 	have->n = kept;
 }
 
+/* A tunnel that is the same in both tenants, or is placed by both or by none, leaves their routes alone. */
+static bool routes_lead_alike(const struct tenant *now, const struct tenant *next)
+{
+	for (size_t i = 0; i < next->n_routes; i++) {
+		const struct tunnel *a, *b;
+
+		if (next->routes[i].kind != ABI_ROUTE_TUNNEL)
+			continue;
+		a = tenant_tunnel(now, next->routes[i].tunnel);
+		b = tenant_tunnel(next, next->routes[i].tunnel);
+		if (a != b && (a == NULL || b == NULL || a->id != b->id ||
+			       (a->remote.family == 0) != (b->remote.family == 0)))
+			return false;
+	}
+	return true;
+}
+
+/* Are two states of a tenant the same, but for tunnels? */
+static bool tenants_differ_by_tunnels(const struct tenant *now, const struct tenant *next)
+{
+	static_assert(sizeof(struct route) == 2 * sizeof(struct abi_address) + ABI_NAME_LEN +
+						      sizeof(enum abi_route_kind),
+		      "there are no gaps to compare");
+
+	if (now->id != next->id || now->n_attachments != next->n_attachments ||
+	    now->n_routes != next->n_routes)
+		return false;
+	for (size_t i = 0; i < now->n_attachments; i++) {
+		if (now->attachments[i] != next->attachments[i])
+			return false;
+	}
+	return (now->n_routes == 0 ||
+		memcmp(now->routes, next->routes, now->n_routes * sizeof(*now->routes)) == 0) &&
+	       routes_lead_alike(now, next);
+}
+
+/* Tunnels never change, so one that is in both is looked at no further. */
+static void tunnels_compare(const struct reconcile *reconcile, const struct tenant *now,
+			    const struct tenant *next, struct plan_set *have, struct plan_set *want)
+{
+	size_t i = 0, k = 0;
+
+	while (i < now->n_tunnels || k < next->n_tunnels) {
+		const struct tunnel *a = i < now->n_tunnels ? now->tunnels[i] : NULL;
+		const struct tunnel *b = k < next->n_tunnels ? next->tunnels[k] : NULL;
+		int order = a == b ? 0 : a == NULL ? 1 : b == NULL ? -1 : strcmp(a->name, b->name);
+
+		if (order <= 0 && a != b)
+			plan_set_tunnel(have, reconcile->vault, now, a);
+		if (order >= 0 && a != b)
+			plan_set_tunnel(want, reconcile->vault, next, b);
+		i += order <= 0;
+		k += order >= 0;
+	}
+}
+
+/* Either tenant may be NULL. What is held back is neither there nor to be told. */
+static void tenant_compare(const struct reconcile *reconcile, const struct tenant *now,
+			   const struct tenant *next, struct plan_set *have, struct plan_set *want)
+{
+	if (now == next || is_held(reconcile, now == NULL ? next->id : now->id))
+		return;
+	if (now != NULL && next != NULL && tenants_differ_by_tunnels(now, next)) {
+		tunnels_compare(reconcile, now, next, have, want);
+		return;
+	}
+	if (now != NULL)
+		plan_set_tenant(have, reconcile->vault, now);
+	if (next != NULL)
+		plan_set_tenant(want, reconcile->vault, next);
+}
+
+static void models_compare(const struct reconcile *reconcile, const struct model *now,
+			   const struct model *next, struct plan_set *have, struct plan_set *want)
+{
+	size_t i = 0, k = 0;
+
+	for (size_t n = 0; n < now->n_underlay; n++) {
+		if (model_underlay(next, now->underlay[n]->name) != now->underlay[n])
+			plan_set_underlay(have, reconcile->vault, now->underlay[n]);
+	}
+	for (size_t n = 0; n < next->n_underlay; n++) {
+		if (model_underlay(now, next->underlay[n]->name) != next->underlay[n])
+			plan_set_underlay(want, reconcile->vault, next->underlay[n]);
+	}
+	while (i < now->n_tenants || k < next->n_tenants) {
+		const struct tenant *a = i < now->n_tenants ? now->tenants[i] : NULL;
+		const struct tenant *b = k < next->n_tenants ? next->tenants[k] : NULL;
+		int order = a == b ? 0 : a == NULL ? 1 : b == NULL ? -1 : strcmp(a->name, b->name);
+
+		tenant_compare(reconcile, order <= 0 ? a : NULL, order >= 0 ? b : NULL, have, want);
+		i += order <= 0;
+		k += order >= 0;
+	}
+}
+
 int reconcile_prepare(struct reconcile *reconcile, const struct model *now,
 		      const struct model *next, struct plan **out)
 {
@@ -248,25 +344,12 @@ int reconcile_prepare(struct reconcile *reconcile, const struct model *now,
 	int ret;
 
 	*out = NULL;
-	if (!reconcile->connected || reconcile->installed == NULL || reconcile->n_held > 0 ||
-	    reconcile->unsent || reconcile->installed->generation != now->generation)
+	/* What is held back is tried again with each change of what operators want. */
+	if (!reconcile->connected || reconcile->installed == NULL || reconcile->unsent ||
+	    reconcile->installed->generation != now->generation ||
+	    (reconcile->n_held > 0 && now->generation != next->generation))
 		return 0;
-	for (size_t i = 0; i < now->n_underlay; i++) {
-		if (model_underlay(next, now->underlay[i]->name) != now->underlay[i])
-			plan_set_underlay(&have, reconcile->vault, now->underlay[i]);
-	}
-	for (size_t i = 0; i < next->n_underlay; i++) {
-		if (model_underlay(now, next->underlay[i]->name) != next->underlay[i])
-			plan_set_underlay(&want, reconcile->vault, next->underlay[i]);
-	}
-	for (size_t i = 0; i < now->n_tenants; i++) {
-		if (model_tenant(next, now->tenants[i]->name) != now->tenants[i])
-			plan_set_tenant(&have, reconcile->vault, now->tenants[i]);
-	}
-	for (size_t i = 0; i < next->n_tenants; i++) {
-		if (model_tenant(now, next->tenants[i]->name) != next->tenants[i])
-			plan_set_tenant(&want, reconcile->vault, next->tenants[i]);
-	}
+	models_compare(reconcile, now, next, &have, &want);
 	spent_leave(reconcile, &have);
 	plan = plan_create(reconcile->vault, &have, &want);
 	if (plan == NULL)

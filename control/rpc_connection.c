@@ -20,9 +20,12 @@
 #define SUBSCRIBER_MAX  (4u << 20) /* bytes waiting: a subscriber that doesn't read is dropped */
 #define FINISH_S        2          /* without a byte from the client */
 #define REQUESTS_A_TURN 32         /* then other connections get theirs */
+#define DETACHED_MOST   1024       /* requests that wait at a time: no further one is started */
 
 struct rpc_request {
+	LIST_ENTRY(rpc_request) link;      /* while it is detached */
 	struct rpc_connection *connection; /* NULL: it went away meanwhile */
+	bool detached;
 	struct rpc_caller caller;
 	json_t *message;
 	json_t *params;
@@ -181,7 +184,12 @@ static void request_end(struct rpc_request *request, json_t *key, const char *na
 	}
 	json_decref(key);
 	if (connection != NULL) {
-		connection->current = NULL;
+		if (request->detached) {
+			LIST_REMOVE(request, link);
+			connection->n_detached--;
+		} else {
+			connection->current = NULL;
+		}
 		if (!connection->dispatching)
 			event_active(connection->resume, EV_TIMEOUT, 0);
 	}
@@ -244,6 +252,32 @@ void rpc_request_subscribe(struct rpc_request *request)
 {
 	if (request->connection != NULL)
 		request->connection->subscribed = true;
+}
+
+void rpc_request_detach(struct rpc_request *request)
+{
+	struct rpc_connection *connection = request->connection;
+
+	if (connection == NULL || request->detached)
+		return;
+	request->detached = true;
+	LIST_INSERT_HEAD(&connection->detached, request, link);
+	connection->n_detached++;
+	connection->current = NULL;
+}
+
+void rpc_request_listen(struct rpc_request *request, struct rpc_listener *listener)
+{
+	rpc_listener_release(listener);
+	if (request->connection == NULL)
+		return;
+	listener->connection = request->connection;
+	request->connection->listener = listener;
+}
+
+bool rpc_request_is_of(const struct rpc_request *request, const struct rpc_listener *listener)
+{
+	return request->connection != NULL && request->connection == listener->connection;
 }
 
 static struct rpc_request *request_create(struct rpc_connection *connection, json_t *message)
@@ -337,7 +371,8 @@ static void connection_pump(evutil_socket_t fd, short what, void *context)
 		return;
 	}
 	connection->dispatching = true;
-	while (connection->current == NULL && !connection->closing) {
+	while (connection->current == NULL && !connection->closing &&
+	       connection->n_detached < DETACHED_MOST) {
 		if (evbuffer_get_length(connection->output) >= OUTPUT_PAUSE)
 			break;
 		line = input_line(&connection->input, &length);
@@ -352,11 +387,12 @@ static void connection_pump(evutil_socket_t fd, short what, void *context)
 	connection->dispatching = false;
 	/* All that was sent before the client shut down its side has been answered. */
 	if (connection->end_of_input && connection->current == NULL &&
-	    input_line(&connection->input, &length) == NULL)
+	    connection->n_detached == 0 && input_line(&connection->input, &length) == NULL)
 		connection->closing = true;
 	if (connection->closing)
 		event_add(connection->writable, NULL);
 	else if (!connection->end_of_input && connection->current == NULL &&
+		 connection->n_detached < DETACHED_MOST &&
 		 evbuffer_get_length(connection->output) < OUTPUT_PAUSE)
 		event_add(connection->readable, NULL);
 	else
@@ -411,6 +447,7 @@ struct rpc_connection *rpc_connection_create(struct rpc_server *server, struct e
 	connection->server = server;
 	connection->caller = *caller;
 	connection->fd = fd;
+	LIST_INIT(&connection->detached);
 	connection->output = evbuffer_new();
 	connection->readable =
 		event_new(base, fd, EV_READ | EV_PERSIST, connection_read, connection);
@@ -435,8 +472,18 @@ struct rpc_connection *rpc_connection_create(struct rpc_server *server, struct e
 
 void rpc_connection_close(struct rpc_connection *connection)
 {
+	struct rpc_request *request;
+
 	if (connection->current != NULL)
 		connection->current->connection = NULL;
+	while ((request = LIST_FIRST(&connection->detached)) != NULL) {
+		LIST_REMOVE(request, link);
+		request->connection = NULL;
+	}
+	if (connection->listener != NULL) {
+		connection->listener->connection = NULL;
+		connection->listener->gone(connection->listener->context);
+	}
 	rpc_server_forget(connection->server, connection);
 	event_free(connection->readable);
 	event_free(connection->writable);
@@ -463,16 +510,48 @@ void rpc_connection_refuse(struct rpc_connection *connection)
 	event_add(connection->writable, NULL);
 }
 
+/* Who does not read what he asked to be told. */
+static bool hung_up_as_slow(struct rpc_connection *connection)
+{
+	if (evbuffer_get_length(connection->output) <= SUBSCRIBER_MAX)
+		return false;
+	log_warning("%s does not read its events: hung up", connection->caller.user);
+	/* Not here: a request of this very connection may have raised the event. */
+	connection->dead = connection->closing = true;
+	event_active(connection->resume, EV_TIMEOUT, 0);
+	return true;
+}
+
 void rpc_connection_notify(struct rpc_connection *connection, const json_t *message)
 {
-	if (!connection->subscribed || connection->closing)
-		return;
-	if (evbuffer_get_length(connection->output) > SUBSCRIBER_MAX) {
-		log_warning("%s does not read its events: hung up", connection->caller.user);
-		/* Not here: a request of this very connection may have raised the event. */
-		connection->dead = connection->closing = true;
-		event_active(connection->resume, EV_TIMEOUT, 0);
-		return;
+	if (connection->subscribed && !connection->closing && !hung_up_as_slow(connection))
+		connection_send(connection, message);
+}
+
+bool rpc_listener_tell(struct rpc_listener *listener, const char *method, json_t *params,
+		       bool needed)
+{
+	struct rpc_connection *connection = listener->connection;
+	json_t *message;
+	bool told;
+
+	if (connection == NULL || connection->closing || hung_up_as_slow(connection) ||
+	    (!needed && evbuffer_get_length(connection->output) >= OUTPUT_PAUSE)) {
+		json_decref(params);
+		return false;
 	}
-	connection_send(connection, message);
+	message =
+		json_pack("{s:s, s:s, s:o}", "jsonrpc", "2.0", "method", method, "params", params);
+	told = message != NULL;
+	if (told)
+		connection_send(connection, message);
+	json_decref(message);
+	return told;
+}
+
+void rpc_listener_release(struct rpc_listener *listener)
+{
+	if (listener->connection != NULL)
+		listener->connection->listener = NULL;
+	listener->connection = NULL;
 }

@@ -34,6 +34,9 @@ struct rpc_connection {
 	struct rpc_input input;
 	struct evbuffer *output;
 	struct rpc_request *current; /* the one being served */
+	LIST_HEAD(, rpc_request) detached;
+	unsigned int n_detached;
+	struct rpc_listener *listener; /* NULL: none */
 	bool subscribed;
 	uint64_t marked;   /* rpc_request_mark() */
 	bool closing;      /* once the output is sent; nothing more is read */

@@ -16,8 +16,9 @@
 #include <jansson.h>
 
 struct event_base;
-struct rpc_server;
+struct rpc_connection;
 struct rpc_request;
+struct rpc_server;
 
 enum rpc_role {
 	RPC_ROLE_NONE,    /* refused before anything is read */
@@ -80,6 +81,27 @@ json_t *rpc_request_params(const struct rpc_request *request);
 bool rpc_request_mark(struct rpc_request *request, uint64_t mark);
 /* From now on the caller's connection gets notifications. */
 void rpc_request_subscribe(struct rpc_request *request);
+
+/* The request is answered later, and the connection's next one may be served before that. */
+void rpc_request_detach(struct rpc_request *request);
+
+/*
+ * A connection that is told of something else than events. One that reads too slowly is dropped: all
+ * that was told must be found out anew by who comes again.
+ */
+struct rpc_listener {
+	struct rpc_connection *connection; /* NULL: none */
+	void (*gone)(void *context);       /* it has hung up */
+	void *context;
+};
+/* Those of the caller's connection from now on, and of no other. */
+void rpc_request_listen(struct rpc_request *request, struct rpc_listener *listener);
+bool rpc_request_is_of(const struct rpc_request *request, const struct rpc_listener *listener);
+/* Takes `params`. What is not needed is left out while too much waits. Returns whether it was sent. */
+bool rpc_listener_tell(struct rpc_listener *listener, const char *method, json_t *params,
+		       bool needed);
+/* `gone` is not called any more. */
+void rpc_listener_release(struct rpc_listener *listener);
 
 /* Each ends the request. `result` and `data` are taken; `data` may be NULL. */
 void rpc_reply(struct rpc_request *request, json_t *result);
