@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum claim_kind { CLAIM_NAME = 1, CLAIM_PREFIX, CLAIM_PORT, CLAIM_SPI, CLAIM_KEY };
+enum claim_kind { CLAIM_NAME = 1, CLAIM_PREFIX, CLAIM_PORT, CLAIM_SPI, CLAIM_KEY, CLAIM_IDENTITY };
 
 struct claim_holder {
 	const char *what; /* borrowed, as are the others */

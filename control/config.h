@@ -28,6 +28,8 @@ struct attachment *config_parse_attachment(struct config_context *context, const
 					   bool underlay);
 struct tunnel *config_parse_tunnel(struct config_context *context, const char *tenant,
 				   const json_t *json);
+struct remote_access *config_parse_remote_access(struct config_context *context, const char *tenant,
+						 const json_t *json);
 struct tenant *config_parse_tenant(struct config_context *context, const json_t *json);
 bool config_parse_route(struct config_context *context, const json_t *json, bool underlay,
 			struct route *route);
@@ -57,11 +59,19 @@ void config_check_model(struct config_reader *reader, const struct config *confi
 
 enum config_form {
 	CONFIG_SHOWN,    /* as a file would have it, a key as "set" */
-	CONFIG_COMPARED, /* with the fingerprint of the key, so that another key shows */
+	CONFIG_COMPARED, /* with a digest of what is secret, so that a change of it shows */
 	CONFIG_STORED,   /* for the store: ids, digests and sealed keys */
 };
 json_t *config_render_attachment(const struct attachment *attachment, enum config_form form);
 json_t *config_render_tunnel(const struct tunnel *tunnel, enum config_form form);
+json_t *config_render_remote_access(const struct remote_access *access, enum config_form form);
+/* The members that are alike of a tunnel's `ike` and of remote access, into `object`. */
+void config_render_ike(json_t *object, const struct ike *ike, enum config_form form);
+void config_render_secret(json_t *object, const char *member, const struct secret *secret,
+			  enum config_form form);
+json_t *config_render_tunnel_ike(const struct ike *ike, enum config_form form);
+json_t *config_render_proposals(const char *proposals);
+extern const char *const config_access_auths[]; /* by enum ike_auth, NULL behind the last */
 json_t *config_render_sa(const struct sa *sa, enum config_form form);
 /* Without the limits that there are not. */
 json_t *config_render_lifetime(const struct lifetime *lifetime);
@@ -70,7 +80,7 @@ json_t *config_render_route(const struct route *route);
 /* Puts lists in the order that the model keeps: attachments and tunnels by name. After the checks, which name places. */
 void config_sort_tenant(struct tenant *tenant);
 
-/* Without its tunnels when asked so: the store keeps those in rows of their own. */
+/* Without its tunnels and remote access when asked so: the store keeps those in rows of their own. */
 json_t *config_render_tenant(const struct tenant *tenant, enum config_form form, bool tunnels);
 json_t *config_render(const struct model *model, const struct tenant *only);
 

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What can't be seen in one object alone: names twice, prefixes in each other's way, keys shared. */
-#include "config.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "address.h"
-#include "claims.h"
+#include "config_check.h"
 
 /* -- within a tenant -- */
 
@@ -117,9 +115,8 @@ static void attachments_check(struct config_reader *reader, const struct tenant 
 	reader_leave(reader, mark);
 }
 
-/* Claims a prefix of the tenant for its holder; tells who has it already. */
-static void prefix_claim(struct config_reader *reader, struct claims *claims,
-			 const struct abi_address *prefix, const struct claim_holder *holder)
+void check_prefix_claim(struct config_reader *reader, struct claims *claims,
+			const struct abi_address *prefix, const struct claim_holder *holder)
 {
 	const struct claim_holder *other;
 	char text[ADDRESS_TEXT_LEN];
@@ -148,7 +145,7 @@ static void tunnel_check(struct config_reader *reader, struct claims *claims,
 	for (size_t i = 0; i < tunnel->n_networks; i++) {
 		size_t inner = reader_enter_index(reader, i);
 
-		prefix_claim(reader, claims, &tunnel->networks[i], &holder);
+		check_prefix_claim(reader, claims, &tunnel->networks[i], &holder);
 		reader_leave(reader, inner);
 	}
 	reader_leave(reader, mark);
@@ -169,6 +166,21 @@ static void tunnel_check(struct config_reader *reader, struct claims *claims,
 	reader_leave(reader, mark);
 }
 
+static void access_check(struct config_reader *reader, struct claims *claims,
+			 const struct remote_access *access)
+{
+	struct claim_holder holder = { .what = "remote access", .name = access->name };
+	size_t mark = reader_enter(reader, "pool");
+
+	for (size_t i = 0; i < access->n_pools; i++) {
+		size_t inner = reader_enter_index(reader, i);
+
+		check_prefix_claim(reader, claims, &access->pools[i], &holder);
+		reader_leave(reader, inner);
+	}
+	reader_leave(reader, mark);
+}
+
 static void route_check(struct config_reader *reader, struct claims *claims,
 			const struct tenant *tenant, const struct route *route)
 {
@@ -176,7 +188,7 @@ static void route_check(struct config_reader *reader, struct claims *claims,
 	const struct attachment *link;
 	char text[ADDRESS_TEXT_LEN];
 
-	prefix_claim(reader, claims, &route->prefix, &holder);
+	check_prefix_claim(reader, claims, &route->prefix, &holder);
 	if (route->kind == ABI_ROUTE_TUNNEL && route->tunnel[0] != '\0' &&
 	    claims_find(claims, CLAIM_NAME, route->tunnel, strlen(route->tunnel)) == NULL)
 		reader_error_of(reader, "tunnel",
@@ -234,6 +246,13 @@ static void prefixes_check(struct config_reader *reader, const struct tenant *te
 		reader_leave(reader, inner);
 	}
 	reader_leave(reader, mark);
+	mark = reader_enter(reader, "remote-access");
+	for (size_t i = 0; i < tenant->n_remote_access; i++) {
+		inner = reader_enter_index(reader, i);
+		access_check(reader, claims, tenant->remote_access[i]);
+		reader_leave(reader, inner);
+	}
+	reader_leave(reader, mark);
 	mark = reader_enter(reader, "routes");
 	for (size_t i = 0; i < tenant->n_routes; i++) {
 		inner = reader_enter_index(reader, i);
@@ -250,6 +269,7 @@ void config_check_tenant(struct config_reader *reader, const struct tenant *tena
 	tenant_names_check(reader, tenant);
 	attachments_check(reader, tenant);
 	prefixes_check(reader, tenant);
+	check_tenant_ike(reader, tenant);
 }
 
 static int tunnel_order(const void *a, const void *b)
@@ -266,6 +286,20 @@ static int attachment_order(const void *a, const void *b)
 	return strcmp((*first)->name, (*second)->name);
 }
 
+static int access_order(const void *a, const void *b)
+{
+	const struct remote_access *const *first = a, *const *second = b;
+
+	return strcmp((*first)->name, (*second)->name);
+}
+
+static int user_order(const void *a, const void *b)
+{
+	const struct user *first = a, *second = b;
+
+	return strcmp(first->name, second->name);
+}
+
 void config_sort_tenant(struct tenant *tenant)
 {
 	if (tenant->n_attachments > 1)
@@ -273,4 +307,13 @@ void config_sort_tenant(struct tenant *tenant)
 		      attachment_order);
 	if (tenant->n_tunnels > 1)
 		qsort(tenant->tunnels, tenant->n_tunnels, sizeof(struct tunnel *), tunnel_order);
+	if (tenant->n_remote_access > 1)
+		qsort(tenant->remote_access, tenant->n_remote_access,
+		      sizeof(struct remote_access *), access_order);
+	for (size_t i = 0; i < tenant->n_remote_access; i++) {
+		struct remote_access *access = tenant->remote_access[i];
+
+		if (access->n_users > 1)
+			qsort(access->users, access->n_users, sizeof(struct user), user_order);
+	}
 }

@@ -1,27 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What only one in the whole gateway may have: ports with their VLANs, inbound SPIs, keys. */
-#include "config.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "address.h"
-#include "claims.h"
-
-struct check {
-	struct config_reader *reader; /* NULL: nothing is told */
-	struct claims *claims;
-	const struct claims *wanted; /* not NULL: what nobody else wants need not be remembered */
-};
+#include "config_check.h"
 
 struct port_vlan {
 	char port[ABI_NAME_LEN];
 	uint16_t vlan;
 };
 
-static const struct claim_holder *check_take(struct check *check, enum claim_kind kind,
-					     const void *key, size_t size,
-					     const struct claim_holder *holder)
+const struct claim_holder *check_take(struct check *check, enum claim_kind kind, const void *key,
+				      size_t size, const struct claim_holder *holder)
 {
 	if (check->wanted != NULL && claims_find(check->wanted, kind, key, size) == NULL)
 		return NULL;
@@ -97,7 +89,7 @@ static void tunnel_claim(struct check *check, const struct tenant *tenant,
 	}
 }
 
-static size_t element_enter(struct check *check, const char *member, size_t index)
+size_t check_enter(struct check *check, const char *member, size_t index)
 {
 	size_t mark;
 
@@ -108,7 +100,7 @@ static size_t element_enter(struct check *check, const char *member, size_t inde
 	return mark;
 }
 
-static void element_leave(struct check *check, size_t mark)
+void check_leave(struct check *check, size_t mark)
 {
 	if (check->reader != NULL)
 		reader_leave(check->reader, mark);
@@ -123,15 +115,16 @@ static void tenant_claim(struct check *check, const struct tenant *tenant)
 					       .name = tenant->attachments[i]->name,
 					       .tenant = tenant->name };
 
-		mark = element_enter(check, "attachments", i);
+		mark = check_enter(check, "attachments", i);
 		attachment_claim(check, tenant->attachments[i], &holder);
-		element_leave(check, mark);
+		check_leave(check, mark);
 	}
 	for (size_t i = 0; i < tenant->n_tunnels; i++) {
-		mark = element_enter(check, "tunnels", i);
+		mark = check_enter(check, "tunnels", i);
 		tunnel_claim(check, tenant, tenant->tunnels[i]);
-		element_leave(check, mark);
+		check_leave(check, mark);
 	}
+	check_ike_claim(check, tenant);
 }
 
 static void underlay_claim(struct check *check, const struct attachment *underlay)
@@ -143,7 +136,7 @@ static void underlay_claim(struct check *check, const struct attachment *underla
 	attachment_claim(check, underlay, &holder);
 	for (size_t i = 0; i < underlay->n_routes; i++) {
 		const struct route *route = &underlay->routes[i];
-		size_t mark = element_enter(check, "routes", i);
+		size_t mark = check_enter(check, "routes", i);
 		bool on_link = route->kind != ABI_ROUTE_GATEWAY || route->via.family == 0;
 
 		for (uint32_t k = 0; k < underlay->n_addresses; k++)
@@ -158,7 +151,7 @@ static void underlay_claim(struct check *check, const struct attachment *underla
 		    check->reader != NULL)
 			reader_error_of(check->reader, "prefix",
 					"stands twice in the underlay: remove one");
-		element_leave(check, mark);
+		check_leave(check, mark);
 	}
 }
 
@@ -212,14 +205,14 @@ static void config_claim(struct check *check, const struct config *config)
 	size_t mark;
 
 	for (size_t i = 0; i < config->n_underlay; i++) {
-		mark = element_enter(check, "underlay", i);
+		mark = check_enter(check, "underlay", i);
 		underlay_claim(check, config->underlay[i]);
-		element_leave(check, mark);
+		check_leave(check, mark);
 	}
 	for (size_t i = 0; i < config->n_tenants; i++) {
-		mark = element_enter(check, "tenants", i);
+		mark = check_enter(check, "tenants", i);
 		tenant_claim(check, config->tenants[i]);
-		element_leave(check, mark);
+		check_leave(check, mark);
 	}
 }
 

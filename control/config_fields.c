@@ -59,7 +59,7 @@ void reader_leave(struct config_reader *reader, size_t mark)
 __attribute__((format(printf, 2, 0))) static void error_add(struct config_reader *reader,
 							    const char *format, va_list arguments)
 {
-	char text[512];
+	char text[768];
 	json_t *error;
 
 	if (reader->n_errors++ >= CONFIG_ERRORS_MAX)
@@ -116,7 +116,7 @@ const char *text_shown(const char *text, char shown[64])
 bool fields_check(struct config_reader *reader, const json_t *object, const char *const *names,
 		  const char *const *also)
 {
-	char allowed[384], shown[64];
+	char allowed[640], shown[64];
 	size_t used = 0;
 	const char *key;
 	json_t *value;
@@ -129,7 +129,8 @@ bool fields_check(struct config_reader *reader, const json_t *object, const char
 		if (name_in(key, names) || (reader->stored && name_in(key, also)))
 			continue;
 		used = 0;
-		for (const char *const *name = names; *name != NULL; name++)
+		for (const char *const *name = names; *name != NULL && used < sizeof(allowed);
+		     name++)
 			used += (size_t)snprintf(allowed + used, sizeof(allowed) - used, "%s%s",
 						 used == 0 ? "" : ", ", *name);
 		reader_error_of(reader, key, "'%s' is not known here; known are: %s",
@@ -151,8 +152,8 @@ json_t *field_array(struct config_reader *reader, const json_t *object, const ch
 	return json_array_size(value) == 0 ? NULL : value;
 }
 
-static const char *field_string(struct config_reader *reader, const json_t *object,
-				const char *member, bool required)
+const char *field_string(struct config_reader *reader, const json_t *object, const char *member,
+			 bool required)
 {
 	const json_t *value = json_object_get(object, member);
 

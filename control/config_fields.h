@@ -43,6 +43,9 @@ bool fields_check(struct config_reader *reader, const json_t *object, const char
 		  const char *const *also);
 /* What a user typed, as far as it may be repeated: at most 60 printable characters. */
 const char *text_shown(const char *text, char shown[64]);
+/* The text of that member, without a zero byte; NULL when it is absent or a mistake. */
+const char *field_string(struct config_reader *reader, const json_t *object, const char *member,
+			 bool required);
 /* The array of that member; NULL when it is absent, empty or no array. */
 json_t *field_array(struct config_reader *reader, const json_t *object, const char *member);
 

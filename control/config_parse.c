@@ -237,8 +237,9 @@ struct attachment *config_parse_attachment(struct config_context *context, const
 
 struct tenant *config_parse_tenant(struct config_context *context, const json_t *json)
 {
-	static const char *const names[] = { "name",        "label",   "service", "service-code",
-					     "attachments", "tunnels", "routes",  NULL };
+	static const char *const names[] = { "name",          "label",       "service",
+					     "service-code",  "attachments", "tunnels",
+					     "remote-access", "routes",      NULL };
 	struct tenant *tenant = calloc(1, sizeof(*tenant));
 	struct config_reader *reader = context->reader;
 	int service;
@@ -263,6 +264,8 @@ struct tenant *config_parse_tenant(struct config_context *context, const json_t 
 		   config_parse_attachment(context, element, false));
 	LIST_PARSE(reader, json, "tunnels", tenant->tunnels, tenant->n_tunnels, element,
 		   config_parse_tunnel(context, tenant->name, element));
+	LIST_PARSE(reader, json, "remote-access", tenant->remote_access, tenant->n_remote_access,
+		   element, config_parse_remote_access(context, tenant->name, element));
 	routes_parse(context, json, false, &tenant->routes, &tenant->n_routes);
 	return tenant;
 }

@@ -62,7 +62,8 @@ static uint8_t choice_parse(struct config_reader *reader, const json_t *json, co
 	return choice < 0 ? 0 : (uint8_t)choice;
 }
 
-void config_parse_policy(struct config_reader *reader, const json_t *json, struct tunnel *tunnel)
+void config_parse_policy(struct config_reader *reader, const json_t *json, bool udp, bool follow,
+			 struct tunnel_policy *policy)
 {
 	static const char *const dscp_in[] = { "preserve", "copy", NULL };
 	static const char *const df[] = {
@@ -72,8 +73,6 @@ void config_parse_policy(struct config_reader *reader, const json_t *json, struc
 					      [ABI_FLOW_LABEL_INNER] = "inner",
 					      [ABI_FLOW_LABEL_ZERO] = "zero",
 					      NULL };
-	struct tunnel_policy *policy = &tunnel->policy;
-
 	dscp_parse(reader, json, policy);
 	if (choice_parse(reader, json, "dscp-in", dscp_in) == 1)
 		policy->flags |= ABI_TUNNEL_DSCP_IN;
@@ -87,11 +86,11 @@ void config_parse_policy(struct config_reader *reader, const json_t *json, struc
 	policy->dummy_ms = (uint16_t)field_integer(reader, json, "dummy-ms", 0, DUMMY_MOST, 0);
 	policy->keepalive =
 		(uint16_t)field_integer(reader, json, "keepalive", 0, KEEPALIVE_MOST, 0);
-	if (policy->keepalive != 0 && !tunnel->udp)
+	if (policy->keepalive != 0 && !udp)
 		reader_error_of(reader, "keepalive",
 				"keeps a NAT's entry for ESP in UDP: remove it or set "
 				"encapsulation: udp");
-	if (field_bool(reader, json, "follow", false))
+	if (field_bool(reader, json, "follow", follow))
 		policy->flags |= ABI_TUNNEL_FOLLOW;
 }
 

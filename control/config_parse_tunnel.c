@@ -26,26 +26,27 @@ static bool legacy_check(struct config_reader *reader, const json_t *json, const
 	return false;
 }
 
-static void networks_parse(struct config_reader *reader, const json_t *json, struct tunnel *tunnel)
+void config_parse_prefixes(struct config_reader *reader, const json_t *json, const char *member,
+			   struct abi_address **prefixes, size_t *n)
 {
-	json_t *list = field_array(reader, json, "networks");
+	json_t *list = field_array(reader, json, member);
 	size_t mark, inner, i;
 	json_t *element;
 
 	if (list == NULL)
 		return;
-	tunnel->networks = calloc(json_array_size(list), sizeof(struct abi_address));
-	if (tunnel->networks == NULL) {
+	*prefixes = calloc(json_array_size(list), sizeof(struct abi_address));
+	if (*prefixes == NULL) {
 		reader->failed = true;
 		return;
 	}
-	mark = reader_enter(reader, "networks");
+	mark = reader_enter(reader, member);
 	json_array_foreach (list, i, element) {
 		inner = reader_enter_index(reader, i);
-		value_prefix(reader, element, &tunnel->networks[i]);
+		value_prefix(reader, element, &(*prefixes)[i]);
 		reader_leave(reader, inner);
 	}
-	tunnel->n_networks = json_array_size(list);
+	*n = json_array_size(list);
 	reader_leave(reader, mark);
 }
 
@@ -102,10 +103,21 @@ static void encapsulation_parse(struct config_reader *reader, const json_t *json
 	}
 }
 
+/* With IKE the peer may come from anywhere. */
+static bool remote_is_any(const json_t *json)
+{
+	const json_t *remote = json_object_get(json, "remote");
+	const char *text = json_string_value(remote);
+
+	return json_object_get(json, "ike") != NULL && (remote == NULL || json_is_null(remote) ||
+							(text != NULL && strcmp(text, "any") == 0));
+}
+
 static void outer_parse(struct config_reader *reader, const json_t *json, struct tunnel *tunnel)
 {
 	bool local = field_address(reader, json, "local", &tunnel->local);
-	bool remote = field_address(reader, json, "remote", &tunnel->remote);
+	bool remote =
+		!remote_is_any(json) && field_address(reader, json, "remote", &tunnel->remote);
 
 	if (local && remote && tunnel->local.family != tunnel->remote.family)
 		reader_error_of(
@@ -120,18 +132,44 @@ static void outer_parse(struct config_reader *reader, const json_t *json, struct
 		reader_error_of(reader, "mtu", "IPv6 needs at least %d", MTU_LEAST_IPV6);
 }
 
+/* What IKE finds out or negotiates is not configured beside it. */
+static void ike_members_check(struct config_reader *reader, const json_t *json,
+			      const struct tunnel *tunnel)
+{
+	if (tunnel->ike == NULL) {
+		if (tunnel->n_local_networks > 0)
+			reader_error_of(reader, "local-networks",
+					"is what IKE offers the peer: add ike, or remove it (what "
+					"may pass is in selectors)");
+		return;
+	}
+	if (json_object_get(json, "encapsulation") != NULL && !reader->stored)
+		reader_error_of(reader, "encapsulation",
+				"is found out by IKE: remove it, or force it by encapsulation: udp "
+				"in ike");
+	if (json_object_get(json, "selectors") != NULL)
+		reader_error_of(reader, "selectors",
+				"are negotiated by IKE: remove them, and give networks (the "
+				"peer's) and local-networks");
+	if (tunnel->n_networks == 0)
+		reader_error_of(reader, "networks",
+				"is missing: give what is behind the peer, which IKE agrees on "
+				"with it");
+}
+
 struct tunnel *config_parse_tunnel(struct config_context *context, const char *tenant,
 				   const json_t *json)
 {
 	static const char *const names[] = {
-		"name",       "label",       "local",      "remote",    "encapsulation",
-		"local-port", "remote-port", "mtu",        "dscp",      "dscp-in",
-		"df",         "ttl",         "flow-label", "mss-clamp", "pad-to",
-		"dummy-ms",   "keepalive",   "follow",     "lifetime",  "networks",
-		"selectors",  "sas",         NULL
+		"name",       "label",       "local",      "remote",         "encapsulation",
+		"local-port", "remote-port", "mtu",        "dscp",           "dscp-in",
+		"df",         "ttl",         "flow-label", "mss-clamp",      "pad-to",
+		"dummy-ms",   "keepalive",   "follow",     "lifetime",       "networks",
+		"selectors",  "sas",         "ike",        "local-networks", NULL
 	};
 	struct tunnel *tunnel = calloc(1, sizeof(*tunnel));
 	struct config_reader *reader = context->reader;
+	bool ike;
 
 	if (tunnel == NULL) {
 		reader->failed = true;
@@ -147,10 +185,15 @@ struct tunnel *config_parse_tunnel(struct config_context *context, const char *t
 	encapsulation_parse(reader, json, tunnel);
 	tunnel->mtu = (uint16_t)field_integer(reader, json, "mtu", MTU_LEAST, MTU_MOST, 0);
 	outer_parse(reader, json, tunnel);
-	config_parse_policy(reader, json, tunnel);
+	ike = json_object_get(json, "ike") != NULL;
+	config_parse_policy(reader, json, tunnel->udp || ike, remote_is_any(json), &tunnel->policy);
 	config_parse_lifetime(reader, json, &tunnel->lifetime);
-	networks_parse(reader, json, tunnel);
+	config_parse_prefixes(reader, json, "networks", &tunnel->networks, &tunnel->n_networks);
+	config_parse_prefixes(reader, json, "local-networks", &tunnel->local_networks,
+			      &tunnel->n_local_networks);
 	config_parse_selectors(reader, json, tunnel);
+	tunnel->ike = config_parse_ike(context, tenant, json, tunnel);
+	ike_members_check(reader, json, tunnel);
 	sas_parse(context, tenant, json, tunnel);
 	return tunnel;
 }

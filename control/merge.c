@@ -7,15 +7,9 @@
 #include <string.h>
 
 #include "address.h"
+#include "merge_steps.h"
 
-struct merge {
-	struct ids *ids;
-	json_t *changes;
-	const char *tenant; /* NULL: the underlay */
-	int error;
-};
-
-static uint32_t id_take(struct merge *merge, enum id_kind kind)
+uint32_t merge_id_take(struct merge *merge, enum id_kind kind)
 {
 	uint32_t id = ids_take(merge->ids, kind);
 
@@ -26,29 +20,39 @@ static uint32_t id_take(struct merge *merge, enum id_kind kind)
 
 /* -- the list of changes -- */
 
-/* "mtu, networks": the members in which two objects differ. */
-static void detail_make(const json_t *now, const json_t *next, char *text, size_t size)
+static void detail_add(char *text, size_t size, const char *before, const char *member,
+		       const char *behind)
 {
-	json_t *a = (json_t *)(uintptr_t)now, *b = (json_t *)(uintptr_t)next;
-	const char *key;
-	json_t *value;
-	size_t used = 0;
+	size_t used = strlen(text);
 
-	text[0] = '\0';
+	snprintf(text + used, size - used, "%s%s%s%s%s", used == 0 ? "" : ", ", before,
+		 before[0] == '\0' ? "" : " ", member, behind);
+}
+
+/* "mtu, networks, ike psk": the members in which two objects differ. */
+static void detail_make(const json_t *now, const json_t *next, const char *before, char *text,
+			size_t size)
+{
+	json_t *a = (json_t *)(uintptr_t)now, *b = (json_t *)(uintptr_t)next, *value, *old;
+	const char *key;
+
 	json_object_foreach (b, key, value) {
-		if (!json_equal(value, json_object_get(a, key)) && used < size)
-			used += (size_t)snprintf(text + used, size - used, "%s%s",
-						 used == 0 ? "" : ", ", key);
+		old = json_object_get(a, key);
+		if (json_equal(value, old))
+			continue;
+		if (strcmp(key, "ike") == 0 && old != NULL)
+			detail_make(old, value, key, text, size);
+		else
+			detail_add(text, size, before, key, "");
 	}
 	json_object_foreach (a, key, value) {
-		if (json_object_get(b, key) == NULL && used < size)
-			used += (size_t)snprintf(text + used, size - used, "%s%s removed",
-						 used == 0 ? "" : ", ", key);
+		if (json_object_get(b, key) == NULL)
+			detail_add(text, size, before, key, " removed");
 	}
 }
 
-static void change_add(struct merge *merge, const char *op, const char *kind, const char *name,
-		       const char *detail)
+void merge_change(struct merge *merge, const char *op, const char *kind, const char *name,
+		  const char *detail)
 {
 	json_t *change = json_object();
 
@@ -63,16 +67,16 @@ static void change_add(struct merge *merge, const char *op, const char *kind, co
 		merge->error = -ENOMEM;
 }
 
-/* Takes both. Returns whether they are equal; notes the change where not. */
-static bool compare(struct merge *merge, const char *kind, const char *name, json_t *now,
-		    json_t *next)
+bool merge_compare(struct merge *merge, const char *kind, const char *name, json_t *now,
+		   json_t *next)
 {
 	bool equal = now != NULL && next != NULL && json_equal(now, next);
 	char detail[256];
 
 	if (!equal) {
-		detail_make(now, next, detail, sizeof(detail));
-		change_add(merge, "change", kind, name, detail);
+		detail[0] = '\0';
+		detail_make(now, next, "", detail, sizeof(detail));
+		merge_change(merge, "change", kind, name, detail);
 	}
 	json_decref(now);
 	json_decref(next);
@@ -134,16 +138,16 @@ static void sas_merge(struct merge *merge, const struct tunnel *now, struct tunn
 		snprintf(name, sizeof(name), "%s %s 0x%08x", next->name,
 			 sa->direction == ABI_SA_IN ? "in" : "out", sa->spi);
 		if (old != NULL && i == sender && sender_moves(now, next, i)) {
-			sa->id = id_take(merge, ID_SA);
-			change_add(merge, "change", "sa", name, "sends now");
+			sa->id = merge_id_take(merge, ID_SA);
+			merge_change(merge, "change", "sa", name, "sends now");
 		} else if (old != NULL) {
 			sa->id = old->id;
 			memcpy(sa->sealed, old->sealed, sizeof(sa->sealed));
 			if (!sa_lives_alike(sa, old))
-				change_add(merge, "change", "sa", name, "lifetime");
+				merge_change(merge, "change", "sa", name, "lifetime");
 		} else {
-			sa->id = id_take(merge, ID_SA);
-			change_add(merge, "add", "sa", name, NULL);
+			sa->id = merge_id_take(merge, ID_SA);
+			merge_change(merge, "add", "sa", name, NULL);
 		}
 	}
 	for (size_t i = 0; now != NULL && i < now->n_sas; i++) {
@@ -151,7 +155,7 @@ static void sas_merge(struct merge *merge, const struct tunnel *now, struct tunn
 			continue;
 		snprintf(name, sizeof(name), "%s %s 0x%08x", now->name,
 			 now->sas[i].direction == ABI_SA_IN ? "in" : "out", now->sas[i].spi);
-		change_add(merge, "delete", "sa", name, NULL);
+		merge_change(merge, "delete", "sa", name, NULL);
 	}
 }
 
@@ -159,7 +163,7 @@ static void sas_merge(struct merge *merge, const struct tunnel *now, struct tunn
 
 static json_t *tunnel_without_sas(const struct tunnel *tunnel)
 {
-	json_t *json = config_render_tunnel(tunnel, CONFIG_SHOWN);
+	json_t *json = config_render_tunnel(tunnel, CONFIG_COMPARED);
 
 	json_object_del(json, "sas");
 	return json;
@@ -184,13 +188,13 @@ static bool tunnel_merge(struct merge *merge, struct tunnel *now, struct tunnel 
 	if (now == *next)
 		return true;
 	if (now == NULL) {
-		(*next)->id = id_take(merge, ID_TUNNEL);
-		change_add(merge, "add", "tunnel", (*next)->name, NULL);
+		(*next)->id = merge_id_take(merge, ID_TUNNEL);
+		merge_change(merge, "add", "tunnel", (*next)->name, NULL);
 		sas_merge(merge, NULL, *next);
 		return false;
 	}
-	equal = compare(merge, "tunnel", now->name, tunnel_without_sas(now),
-			tunnel_without_sas(*next));
+	equal = merge_compare(merge, "tunnel", now->name, tunnel_without_sas(now),
+			      tunnel_without_sas(*next));
 	if (equal && sas_equal(now, *next)) {
 		tunnel_release(*next);
 		*next = tunnel_hold(now);
@@ -208,12 +212,12 @@ static bool attachment_merge(struct merge *merge, struct attachment *now, struct
 	if (now == *next)
 		return true;
 	if (now == NULL) {
-		(*next)->id = id_take(merge, ID_ATTACHMENT);
-		change_add(merge, "add", kind, (*next)->name, NULL);
+		(*next)->id = merge_id_take(merge, ID_ATTACHMENT);
+		merge_change(merge, "add", kind, (*next)->name, NULL);
 		return false;
 	}
-	if (compare(merge, kind, now->name, config_render_attachment(now, CONFIG_COMPARED),
-		    config_render_attachment(*next, CONFIG_COMPARED))) {
+	if (merge_compare(merge, kind, now->name, config_render_attachment(now, CONFIG_COMPARED),
+			  config_render_attachment(*next, CONFIG_COMPARED))) {
 		attachment_release(*next);
 		*next = attachment_hold(now);
 		return true;
@@ -222,7 +226,7 @@ static bool attachment_merge(struct merge *merge, struct attachment *now, struct
 	if (strcmp(now->port, (*next)->port) == 0 && now->vlan == (*next)->vlan)
 		(*next)->id = now->id;
 	else
-		(*next)->id = id_take(merge, ID_ATTACHMENT);
+		(*next)->id = merge_id_take(merge, ID_ATTACHMENT);
 	return false;
 }
 
@@ -260,16 +264,17 @@ static bool routes_merge(struct merge *merge, const struct tenant *now, const st
 						  : route_order(&old[i], &new[k]);
 
 		if (order < 0) {
-			change_add(merge, "delete", "route", prefix_format(&old[i]->prefix, text),
-				   NULL);
+			merge_change(merge, "delete", "route", prefix_format(&old[i]->prefix, text),
+				     NULL);
 			equal = false;
 		} else if (order > 0) {
-			change_add(merge, "add", "route", prefix_format(&new[k]->prefix, text),
-				   NULL);
+			merge_change(merge, "add", "route", prefix_format(&new[k]->prefix, text),
+				     NULL);
 			equal = false;
 		} else {
-			equal &= compare(merge, "route", prefix_format(&old[i]->prefix, text),
-					 config_render_route(old[i]), config_render_route(new[k]));
+			equal &= merge_compare(merge, "route", prefix_format(&old[i]->prefix, text),
+					       config_render_route(old[i]),
+					       config_render_route(new[k]));
 		}
 		i += order <= 0;
 		k += order >= 0;
@@ -292,8 +297,8 @@ static bool head_merge(struct merge *merge, const struct tenant *now, struct ten
 	char detail[64];
 
 	if (now == NULL) {
-		next->id = id_take(merge, ID_TENANT);
-		change_add(merge, "add", "tenant", next->name, NULL);
+		next->id = merge_id_take(merge, ID_TENANT);
+		merge_change(merge, "add", "tenant", next->name, NULL);
 		return false;
 	}
 	next->id = now->id;
@@ -304,7 +309,7 @@ static bool head_merge(struct merge *merge, const struct tenant *now, struct ten
 		return true;
 	snprintf(detail, sizeof(detail), "%s%s%s", label ? ", label" : "",
 		 service ? ", service" : "", code ? ", service-code" : "");
-	change_add(merge, "change", "tenant", next->name, detail + 2);
+	merge_change(merge, "change", "tenant", next->name, detail + 2);
 	return false;
 }
 
@@ -320,7 +325,7 @@ static bool tunnels_merge(struct merge *merge, const struct tenant *now, struct 
 				    : strcmp(now->tunnels[i]->name, next->tunnels[k]->name);
 
 		if (order < 0) {
-			change_add(merge, "delete", "tunnel", now->tunnels[i++]->name, NULL);
+			merge_change(merge, "delete", "tunnel", now->tunnels[i++]->name, NULL);
 			equal = false;
 			continue;
 		}
@@ -340,7 +345,7 @@ static bool tenant_merge(struct merge *merge, const struct tenant *now, struct t
 	for (size_t i = 0; now != NULL && i < now->n_attachments; i++) {
 		if (tenant_attachment(next, now->attachments[i]->name) != NULL)
 			continue;
-		change_add(merge, "delete", "attachment", now->attachments[i]->name, NULL);
+		merge_change(merge, "delete", "attachment", now->attachments[i]->name, NULL);
 		equal = false;
 	}
 	for (size_t i = 0; i < next->n_attachments; i++) {
@@ -350,6 +355,7 @@ static bool tenant_merge(struct merge *merge, const struct tenant *now, struct t
 					  &next->attachments[i]);
 	}
 	equal &= tunnels_merge(merge, now, next);
+	equal &= merge_remote_access(merge, now, next);
 	equal &= routes_merge(merge, now, next);
 	return equal;
 }
@@ -358,7 +364,7 @@ static void underlay_merge(struct merge *merge, const struct model *now, struct 
 {
 	for (size_t i = 0; i < now->n_underlay; i++) {
 		if (model_underlay(next, now->underlay[i]->name) == NULL)
-			change_add(merge, "delete", "underlay", now->underlay[i]->name, NULL);
+			merge_change(merge, "delete", "underlay", now->underlay[i]->name, NULL);
 	}
 	for (size_t i = 0; i < next->n_underlay; i++)
 		attachment_merge(merge, model_underlay(now, next->underlay[i]->name),
@@ -377,7 +383,7 @@ json_t *merge_model(const struct model *now, struct model *next, struct ids *ids
 	for (size_t i = 0; i < now->n_tenants; i++) {
 		merge.tenant = now->tenants[i]->name;
 		if (model_tenant(next, merge.tenant) == NULL)
-			change_add(&merge, "delete", "tenant", merge.tenant, NULL);
+			merge_change(&merge, "delete", "tenant", merge.tenant, NULL);
 	}
 	for (size_t i = 0; i < next->n_tenants; i++) {
 		struct tenant *old = model_tenant(now, next->tenants[i]->name);

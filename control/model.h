@@ -142,12 +142,18 @@ struct tunnel {
 	size_t n_sas;
 };
 
+#define LOCKOUT_FAILURES_DEFAULT 10
+#define LOCKOUT_SECONDS_DEFAULT  900
+
 struct user {
 	char *name; /* as IKE or EAP tells it */
 	char **groups;
 	size_t n_groups;
 	struct secret password; /* EAP-MSCHAPv2: the password; PSK: the user's key */
 };
+
+#define REMOTE_ACCESS_STEM \
+	20 /* characters of its name that those of its clients' tunnels begin with */
 
 /* Clients by IKE, each of which becomes a tunnel when it comes. Its id is one of tunnels' ids. */
 struct remote_access {
@@ -168,6 +174,7 @@ struct remote_access {
 	size_t n_dns;
 	struct user *users; /* by name */
 	size_t n_users;
+	bool multiple_logins;      /* of one user at a time; else the newer replaces the older */
 	uint32_t lockout_failures; /* 0: nobody is locked out */
 	uint32_t lockout_seconds;
 };

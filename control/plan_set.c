@@ -139,7 +139,7 @@ static void policy_put(const struct tunnel *tunnel, struct abi_tunnel *record)
 	record->flags = policy->flags | (tunnel->udp ? ABI_TUNNEL_UDP : 0);
 	record->mss = policy->mss;
 	record->pad_to = policy->pad_to;
-	record->keepalive = policy->keepalive;
+	record->keepalive = tunnel->udp ? policy->keepalive : 0; /* IKE may find no NAT */
 	record->dummy_ms = policy->dummy_ms;
 	record->dscp = policy->dscp;
 	record->df = policy->df;
@@ -196,6 +196,15 @@ void plan_set_tunnel(struct plan_set *set, const struct vault *vault, const stru
 			  tunnel->id, NULL);
 }
 
+/* What is meant for a client that is not there goes nowhere; those that are there have longer prefixes. */
+static void pools_add(struct plan_set *set, const struct tenant *tenant,
+		      const struct remote_access *access)
+{
+	for (size_t i = 0; i < access->n_pools; i++)
+		route_add(set, tenant->id, tenant->name, &access->pools[i], ABI_ROUTE_BLACKHOLE, 0,
+			  NULL);
+}
+
 /* A route of the tenant's own: where it leads by id. */
 static void tenant_route_add(struct plan_set *set, const struct tenant *tenant,
 			     const struct route *route)
@@ -231,6 +240,8 @@ void plan_set_tenant(struct plan_set *set, const struct vault *vault, const stru
 		attachment_add(set, vault, tenant->id, tenant->name, tenant->attachments[i]);
 	for (size_t i = 0; i < tenant->n_tunnels; i++)
 		plan_set_tunnel(set, vault, tenant, tenant->tunnels[i]);
+	for (size_t i = 0; i < tenant->n_remote_access; i++)
+		pools_add(set, tenant, tenant->remote_access[i]);
 	for (size_t i = 0; i < tenant->n_routes; i++)
 		tenant_route_add(set, tenant, &tenant->routes[i]);
 }

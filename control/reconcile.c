@@ -271,6 +271,13 @@ static bool tenants_differ_by_tunnels(const struct tenant *now, const struct ten
 		if (now->attachments[i] != next->attachments[i])
 			return false;
 	}
+	/* Their pools are routes. */
+	if (now->n_remote_access != next->n_remote_access)
+		return false;
+	for (size_t i = 0; i < now->n_remote_access; i++) {
+		if (now->remote_access[i] != next->remote_access[i])
+			return false;
+	}
 	return (now->n_routes == 0 ||
 		memcmp(now->routes, next->routes, now->n_routes * sizeof(*now->routes)) == 0) &&
 	       routes_lead_alike(now, next);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The desired state in rows: one document a tenant, a tunnel and an underlay entry. */
+/* The desired state in rows: one document a tenant, a tunnel, a remote access and an underlay entry. */
 #include "store_sqlite.h"
 
 #include <errno.h>
@@ -62,6 +62,37 @@ static int tunnels_load(struct store *store, struct config_context *context, str
 	return ret;
 }
 
+static int access_load(struct store *store, struct config_context *context, struct tenant *tenant)
+{
+	sqlite3_stmt *statement = store_prepare(store, STORE_ACCESS_LIST);
+	struct remote_access **bigger, *access;
+	json_t *json;
+	int ret;
+
+	sqlite3_bind_text(statement, 1, tenant->name, -1, SQLITE_STATIC);
+	while ((ret = store_step(store, statement)) == 1) {
+		bigger = reallocarray(tenant->remote_access, tenant->n_remote_access + 1,
+				      sizeof(struct remote_access *));
+		if (bigger == NULL) {
+			ret = -ENOMEM;
+			break;
+		}
+		tenant->remote_access = bigger;
+		json = json_loads(column(statement, 0), 0, NULL);
+		access = config_parse_remote_access(context, tenant->name, json);
+		json_decref(json);
+		if (access != NULL)
+			bigger[tenant->n_remote_access++] = access;
+		if (context->reader->n_errors > 0 || context->reader->failed) {
+			ret = damaged(store, context->reader, "a remote access of tenant",
+				      tenant->name);
+			break;
+		}
+	}
+	sqlite3_reset(statement);
+	return ret;
+}
+
 static int tenants_load(struct store *store, struct config_context *context, struct model *model)
 {
 	sqlite3_stmt *statement = store_prepare(store, STORE_TENANT_LIST);
@@ -79,6 +110,8 @@ static int tenants_load(struct store *store, struct config_context *context, str
 			break;
 		}
 		ret = tunnels_load(store, context, tenant);
+		if (ret == 0)
+			ret = access_load(store, context, tenant);
 		if (ret < 0) {
 			tenant_release(tenant);
 			break;
@@ -206,18 +239,42 @@ static int tunnels_write(struct store *store, const struct tenant *now, const st
 	return ret;
 }
 
+static int access_write(struct store *store, const struct tenant *now, const struct tenant *next)
+{
+	int ret = 0;
+
+	for (size_t i = 0; now != NULL && i < now->n_remote_access && ret == 0; i++) {
+		const char *name = now->remote_access[i]->name;
+
+		if (tenant_remote_access(next, name) == NULL)
+			ret = row_delete(store, STORE_ACCESS_DELETE, next->name, name);
+	}
+	for (size_t i = 0; i < next->n_remote_access && ret == 0; i++) {
+		struct remote_access *access = next->remote_access[i];
+
+		if (now == NULL || tenant_remote_access(now, access->name) != access)
+			ret = document_write(store, STORE_ACCESS_SET, next->name, access->name,
+					     config_render_remote_access(access, CONFIG_STORED));
+	}
+	return ret;
+}
+
 static int tenant_write(struct store *store, const struct tenant *now, const struct tenant *next)
 {
 	int ret = document_write(store, STORE_TENANT_SET, next->name, NULL,
 				 config_render_tenant(next, CONFIG_STORED, false));
 
-	return ret < 0 ? ret : tunnels_write(store, now, next);
+	if (ret == 0)
+		ret = tunnels_write(store, now, next);
+	return ret < 0 ? ret : access_write(store, now, next);
 }
 
 static int tenant_remove(struct store *store, const char *name)
 {
 	int ret = row_delete(store, STORE_TUNNEL_DELETE_ALL, name, NULL);
 
+	if (ret == 0)
+		ret = row_delete(store, STORE_ACCESS_DELETE_ALL, name, NULL);
 	return ret < 0 ? ret : row_delete(store, STORE_TENANT_DELETE, name, NULL);
 }
 

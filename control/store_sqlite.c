@@ -14,8 +14,11 @@
 
 #include "log.h"
 
-/* 2: lives and events, and tunnels and SAs may have members that version 1 does not know. */
-#define SCHEMA_VERSION 2
+/*
+ * 2: lives and events, and tunnels and SAs may have members that version 1 does not know.
+ * 3: tunnels may have IKE, and tenants remote access.
+ */
+#define SCHEMA_VERSION 3
 
 static const char schema[] =
 	"CREATE TABLE IF NOT EXISTS number (name TEXT PRIMARY KEY, value INTEGER NOT NULL)"
@@ -26,6 +29,8 @@ static const char schema[] =
 	"CREATE TABLE IF NOT EXISTS tenant (name TEXT PRIMARY KEY, document TEXT NOT NULL)"
 	" WITHOUT ROWID;"
 	"CREATE TABLE IF NOT EXISTS tunnel (tenant TEXT, name TEXT, document TEXT NOT NULL,"
+	" PRIMARY KEY (tenant, name)) WITHOUT ROWID;"
+	"CREATE TABLE IF NOT EXISTS remote_access (tenant TEXT, name TEXT, document TEXT NOT NULL,"
 	" PRIMARY KEY (tenant, name)) WITHOUT ROWID;"
 	"CREATE TABLE IF NOT EXISTS lease (digest BLOB PRIMARY KEY, granted INTEGER NOT NULL)"
 	" WITHOUT ROWID;"
@@ -57,6 +62,10 @@ static const char *const sql[STORE_STATEMENTS] = {
 	[STORE_TUNNEL_DELETE] = "DELETE FROM tunnel WHERE tenant = ?1 AND name = ?2",
 	[STORE_TUNNEL_DELETE_ALL] = "DELETE FROM tunnel WHERE tenant = ?1",
 	[STORE_TUNNEL_LIST] = "SELECT document FROM tunnel WHERE tenant = ?1 ORDER BY name",
+	[STORE_ACCESS_SET] = "INSERT OR REPLACE INTO remote_access VALUES (?1, ?2, ?3)",
+	[STORE_ACCESS_DELETE] = "DELETE FROM remote_access WHERE tenant = ?1 AND name = ?2",
+	[STORE_ACCESS_DELETE_ALL] = "DELETE FROM remote_access WHERE tenant = ?1",
+	[STORE_ACCESS_LIST] = "SELECT document FROM remote_access WHERE tenant = ?1 ORDER BY name",
 	[STORE_UNDERLAY_SET] = "INSERT OR REPLACE INTO underlay VALUES (?1, ?2)",
 	[STORE_UNDERLAY_DELETE] = "DELETE FROM underlay WHERE name = ?1",
 	[STORE_UNDERLAY_LIST] = "SELECT name, document FROM underlay ORDER BY name",
