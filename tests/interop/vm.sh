@@ -5,6 +5,7 @@
 # kernel that no test may configure. Emulated (TCG), so it needs no /dev/kvm. Sourced after lib.sh.
 #
 #	vm_program nft                          # beside busybox, ip and the programs of vm/
+#	vm_file FOLDER /etc/pki                 # and what else it is to have
 #	vm_start NAMESPACE TAP...               # eth0, eth1, ... are these taps of the namespace
 #	vm ip link show dev eth0                # as on the host: output, exit status
 #	vm_background server iperf3 -s          # goes on; ends with the machine
@@ -19,6 +20,7 @@ VM_BOOT_TIME=120  # seconds; it takes 3 on an idle machine
 VM_TIME=60        # seconds for one command
 VM_DIR=           # RAM disk, console, the ends of the serial line
 VM_PROGRAMS=(dash ip sysctl)
+VM_FILES=() # pairs: of the host, in the machine
 VM_PID=
 VM_SEND='' VM_RECEIVE=''
 
@@ -28,18 +30,38 @@ vm_program()
 	VM_PROGRAMS+=("$@")
 }
 
+# vm_file SOURCE [PLACE]: a file or folder of the host; what is a program or library brings its libraries.
+vm_file()
+{
+	VM_FILES+=("$1" "${2:-$1}")
+}
+
 # --- the RAM disk -----------------------------------------------------------------------------
 
-# vm_install PROGRAM: to /bin, and its libraries where the loader looks for them.
+# vm_install SOURCE PLACE: and the libraries of a program where the loader looks for them.
 vm_install()
 {
-	local root=$VM_DIR/root path file
+	local root=$VM_DIR/root file
 
-	path=$(command -v "$1") || die "the virtual machine is to have $1, which is not installed"
-	install "$path" "$root/bin/$1"
+	mkdir -p "$root${2%/*}"
+	cp -rL "$1" "$root$2"
 	while read -r file; do
 		[[ -e $root$file ]] || install -D "$file" "$root$file"
-	done < <(ldd "$path" | grep -o '/[^ ]*')
+	done < <(find -L "$1" -type f -exec ldd {} + 2>/dev/null |
+		sed -n 's|.*=> \(/[^ ]*\) (.*|\1|p; s|^\s*\(/[^ ]*\) (.*|\1|p' | sort -u)
+}
+
+vm_files()
+{
+	local program path number
+
+	for program in "${VM_PROGRAMS[@]}"; do
+		path=$(command -v "$program") || die "the virtual machine is to have $program, which is not installed"
+		vm_install "$path" "/bin/$program"
+	done
+	for ((number = 0; number < ${#VM_FILES[@]}; number += 2)); do
+		vm_install "${VM_FILES[number]}" "${VM_FILES[number + 1]}"
+	done
 }
 
 # Programs of our own, which stand alone.
@@ -72,16 +94,14 @@ vm_modules()
 
 vm_ramdisk()
 {
-	local kernel=$1 root=$VM_DIR/root program
+	local kernel=$1 root=$VM_DIR/root
 
 	mkdir -p "$root"/{bin,sbin,lib,lib64,usr,dev,proc,sys,run,tmp,etc}
 	ln -s ../lib "$root/usr/lib"
 	cp "$(command -v busybox)" "$root/bin/busybox"
 	ln -s ../bin/busybox "$root/sbin/modprobe" # which the kernel starts by this name
 	ln -s dash "$root/bin/sh"                  # busybox's own takes its applets for ip and others
-	for program in "${VM_PROGRAMS[@]}"; do
-		vm_install "$program"
-	done
+	vm_files
 	vm_compile
 	vm_modules "$root" "$kernel"
 	install "$VM_SOURCE/init" "$root/init"
@@ -166,6 +186,14 @@ vm_script()
 		vm_receive "$number" "$VM_TIME" || status=$?
 	} 9>"$VM_DIR/lock"
 	return "$status"
+}
+
+# vm_write FILE: of the machine, from standard input.
+vm_write()
+{
+	vm_script "mkdir -p ${1%/*} && base64 -d >$1 <<-END
+		$(base64 -w 0)
+	END"
 }
 
 # vm_receive NUMBER SECONDS: prints the output of the command of this number, returns its status.
