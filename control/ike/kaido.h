@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * libstrongswan-kernel-kaido.so: IPsec of charon, done by kaido. What charon negotiates goes to kaidod by
+ * JSON-RPC over its Unix socket; what happens in the dataplane (lifetimes, moved peers, packets that want a
+ * tunnel, usage) comes back the same way. docs/ike.md tells an operator about it.
+ *
+ *	kaido_plugin.c    the plugin: what it offers charon, settings, start and end
+ *	kaido_ipsec.c     charon's kernel_ipsec_t: SAs and policies
+ *	kaido_sa.c        the SAs that charon has, by handle and by name, and what they carried
+ *	kaido_spi.c       inbound SPIs
+ *	kaido_policy.c    policies: which reqid a packet wants, and when a policy was last used
+ *	kaido_rpc.c       the queue to kaidod, and the thread that empties it
+ *	kaido_link.c      that thread's socket: lines out and in
+ *	kaido_request.c   params of requests
+ *	kaido_notify.c    answers and notifications of kaidod, handed to charon
+ *	kaido_listener.c  charon's bus: what becomes of IKE SAs
+ *	kaido_failure.c   why a negotiation failed or an IKE SA ended
+ *	kaido_creds.c     secrets and locked identities that kaidod gives
+ *	kaido_text.c      addresses, identities and selectors as text
+ *
+ * Threads: charon's workers call kaido_ipsec.c, kaido_listener.c and kaido_creds.c; kaidod's messages are
+ * handled by the thread of kaido_rpc.c. Each table has a lock of its own and none is held while another is taken.
+ */
+#ifndef KAIDO_H
+#define KAIDO_H
+
+#include <daemon.h>
+
+/* Under this name lib->get() has the struct kaido, for charon's constructors take no arguments. */
+#define KAIDO_OBJECT "kernel-kaido"
+
+struct kaido_settings {
+	char *socket;  /* of kaidod */
+	int queue;     /* SAs that may wait for kaidod */
+	int wait_ms;   /* that an inbound SA waits to be installed, at most */
+	int linger_ms; /* for kaidod to take what is queued when charon ends */
+};
+
+struct kaido {
+	struct kaido_settings settings;
+	char instance[17]; /* of this charon process: 16 hexadecimal digits */
+	struct kaido_spis *spis;
+	struct kaido_sas *sas;
+	struct kaido_policies *policies;
+	struct kaido_creds *creds;
+	struct kaido_failures *failures;
+	struct kaido_listener *listener;
+	struct kaido_rpc *rpc;
+};
+
+#endif

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <collections/hashtable.h>
+#include <threading/mutex.h>
+
+#include "kaido_creds.h"
+#include "kaido_failure.h"
+#include "kaido_request.h"
+#include "kaido_rpc.h"
+#include "kaido_text.h"
+
+/* Of events that anybody can cause: at once, and a second. */
+#define FLOOD_BURST  50
+#define FLOOD_SECOND 10
+
+/* What is known of an IKE SA. Reasons are constant text. */
+struct note {
+	uint32_t id;
+	bool up;
+	bool reported;
+	const char *certificate; /* why the peer's was rejected */
+	const char *ending;
+};
+
+struct kaido_failures {
+	mutex_t *lock;
+	hashtable_t *notes;
+	/* A bucket of events that anybody can cause. */
+	time_t filled;
+	unsigned int left;
+	unsigned int withheld;
+};
+
+static u_int note_hash(const void *key)
+{
+	return chunk_hash(chunk_from_thing(((const struct note *)key)->id));
+}
+
+static bool note_equals(const void *a, const void *b)
+{
+	return ((const struct note *)a)->id == ((const struct note *)b)->id;
+}
+
+struct kaido_failures *kaido_failures_create(void)
+{
+	struct kaido_failures *failures = calloc(1, sizeof(*failures));
+
+	if (!failures)
+		return NULL;
+	failures->lock = mutex_create(MUTEX_TYPE_DEFAULT);
+	failures->notes = hashtable_create(note_hash, note_equals, 64);
+	failures->left = FLOOD_BURST;
+	return failures;
+}
+
+void kaido_failures_destroy(struct kaido_failures *failures)
+{
+	enumerator_t *enumerator;
+	struct note *note;
+
+	if (!failures)
+		return;
+	enumerator = failures->notes->create_enumerator(failures->notes);
+	while (enumerator->enumerate(enumerator, NULL, &note))
+		free(note);
+	enumerator->destroy(enumerator);
+	failures->notes->destroy(failures->notes);
+	failures->lock->destroy(failures->lock);
+	free(failures);
+}
+
+/* --- what is known of IKE SAs ---------------------------------------------------------------- */
+
+/* Locked. NULL: there is no memory. */
+static struct note *note_of(struct kaido_failures *failures, ike_sa_t *ike_sa)
+{
+	struct note key = { .id = ike_sa->get_unique_id(ike_sa) }, *note;
+
+	note = failures->notes->get(failures->notes, &key);
+	if (note)
+		return note;
+	note = calloc(1, sizeof(*note));
+	if (!note)
+		return NULL;
+	note->id = key.id;
+	failures->notes->put(failures->notes, note, note);
+	return note;
+}
+
+void kaido_ike_up(struct kaido_failures *failures, ike_sa_t *ike_sa)
+{
+	struct note *note;
+
+	failures->lock->lock(failures->lock);
+	note = note_of(failures, ike_sa);
+	if (note)
+		note->up = true;
+	failures->lock->unlock(failures->lock);
+}
+
+void kaido_ike_ending(struct kaido_failures *failures, ike_sa_t *ike_sa, const char *reason)
+{
+	struct note *note;
+
+	failures->lock->lock(failures->lock);
+	note = note_of(failures, ike_sa);
+	if (note && !note->ending)
+		note->ending = reason;
+	failures->lock->unlock(failures->lock);
+}
+
+const char *kaido_ike_down(struct kaido_failures *failures, ike_sa_t *ike_sa)
+{
+	const char *reason = NULL;
+	struct note *note;
+
+	failures->lock->lock(failures->lock);
+	note = note_of(failures, ike_sa);
+	if (note && note->up) {
+		reason = note->ending ? note->ending : "local";
+		note->up = false;
+	}
+	failures->lock->unlock(failures->lock);
+	return reason;
+}
+
+void kaido_ike_forget(struct kaido_failures *failures, ike_sa_t *ike_sa)
+{
+	struct note key = { .id = ike_sa->get_unique_id(ike_sa) }, *note;
+
+	failures->lock->lock(failures->lock);
+	note = failures->notes->remove(failures->notes, &key);
+	failures->lock->unlock(failures->lock);
+	free(note);
+}
+
+/* --- events ---------------------------------------------------------------------------------- */
+
+static void set_id(json_t *params, const char *name, identification_t *id)
+{
+	if (id && id->get_type(id) != ID_ANY)
+		json_object_set_new(params, name, json_id(id));
+}
+
+/* remote may be NULL. */
+static void failure_send(struct kaido *kaido, ike_sa_t *ike_sa, host_t *remote, const char *reason,
+			 const char *text)
+{
+	json_t *params = json_pack("{s:s, s:s, s:o}", "kind", "failed", "reason", reason, "text",
+				   json_text(text));
+	identification_t *user;
+
+	if (!params)
+		return;
+	if (remote) {
+		json_object_set_new(params, "remote", json_host(remote));
+		json_object_set_new(params, "remote_port", json_integer(remote->get_port(remote)));
+	}
+	if (ike_sa) {
+		if (ike_sa->get_peer_cfg(ike_sa))
+			json_object_set_new(params, "name", json_text(ike_sa->get_name(ike_sa)));
+		set_id(params, "local_id", ike_sa->get_my_id(ike_sa));
+		set_id(params, "remote_id", ike_sa->get_other_id(ike_sa));
+		user = kaido_user_of(ike_sa);
+		if (user && !user->equals(user, ike_sa->get_other_id(ike_sa)))
+			set_id(params, "user", user);
+	}
+	kaido_rpc_event(kaido->rpc, params);
+}
+
+/* Is this the first failure that is told of an IKE SA that is not up? */
+static bool report_is_first(struct kaido_failures *failures, ike_sa_t *ike_sa)
+{
+	bool first = true;
+	struct note *note;
+
+	failures->lock->lock(failures->lock);
+	note = note_of(failures, ike_sa);
+	if (note && !note->up) {
+		first = !note->reported;
+		note->reported = true;
+	}
+	failures->lock->unlock(failures->lock);
+	return first;
+}
+
+void kaido_failure_report(struct kaido *kaido, ike_sa_t *ike_sa, const char *reason,
+			  const char *text)
+{
+	if (ike_sa && !report_is_first(kaido->failures, ike_sa))
+		return;
+	failure_send(kaido, ike_sa, ike_sa ? ike_sa->get_other_host(ike_sa) : NULL, reason, text);
+}
+
+/* May one more be told that anybody can cause? *withheld is how many were not, then. */
+static bool flood_passes(struct kaido_failures *failures, unsigned int *withheld)
+{
+	time_t now = time_monotonic(NULL), passed;
+	bool passes;
+
+	failures->lock->lock(failures->lock);
+	passed = now - failures->filled;
+	if (passed > 0) {
+		failures->left = passed > FLOOD_BURST / FLOOD_SECOND
+					 ? FLOOD_BURST
+					 : min(failures->left + (unsigned int)passed * FLOOD_SECOND,
+					       FLOOD_BURST);
+		failures->filled = now;
+	}
+	passes = failures->left > 0;
+	*withheld = failures->withheld;
+	if (passes) {
+		failures->left--;
+		failures->withheld = 0;
+	} else {
+		failures->withheld++;
+	}
+	failures->lock->unlock(failures->lock);
+	return passes;
+}
+
+static void flood_report(struct kaido *kaido, ike_sa_t *ike_sa, host_t *remote, const char *reason,
+			 const char *text)
+{
+	unsigned int withheld;
+	char *more;
+
+	if (ike_sa && !report_is_first(kaido->failures, ike_sa))
+		return;
+	if (!flood_passes(kaido->failures, &withheld))
+		return;
+	if (!withheld) {
+		failure_send(kaido, ike_sa, remote, reason, text);
+		return;
+	}
+	more = text_of("%s (and %u failures before it that were not told)", text, withheld);
+	failure_send(kaido, ike_sa, remote, reason, more ? more : text);
+	free(more);
+}
+
+void kaido_failure_unknown(struct kaido *kaido, ike_sa_t *ike_sa, host_t *remote)
+{
+	flood_report(kaido, ike_sa, remote, "no-config",
+		     "no tunnel and no remote access is for these addresses");
+}
+
+/* --- alerts ---------------------------------------------------------------------------------- */
+
+static void note_certificate(struct kaido_failures *failures, ike_sa_t *ike_sa, const char *reason)
+{
+	struct note *note;
+
+	failures->lock->lock(failures->lock);
+	note = note_of(failures, ike_sa);
+	if (note && !note->certificate)
+		note->certificate = reason;
+	failures->lock->unlock(failures->lock);
+}
+
+static const char *certificate_of(struct kaido_failures *failures, ike_sa_t *ike_sa)
+{
+	const char *reason;
+	struct note *note;
+
+	failures->lock->lock(failures->lock);
+	note = note_of(failures, ike_sa);
+	reason = note ? note->certificate : NULL;
+	failures->lock->unlock(failures->lock);
+	return reason;
+}
+
+/* The peer could not prove who it is. */
+static void peer_failed(struct kaido *kaido, ike_sa_t *ike_sa)
+{
+	const char *certificate = certificate_of(kaido->failures, ike_sa);
+
+	if (!ike_sa->get_peer_cfg(ike_sa))
+		flood_report(
+			kaido, ike_sa, ike_sa->get_other_host(ike_sa), "no-config",
+			"no tunnel and no remote access has these identities and this way to log in");
+	else if (kaido_creds_locked(kaido->creds, ike_sa))
+		kaido_failure_report(kaido, ike_sa, "locked", "locked out after failed logins");
+	else if (certificate)
+		kaido_failure_report(
+			kaido, ike_sa, certificate,
+			"the peer's certificate is not accepted; charon's log says why");
+	else
+		kaido_failure_report(kaido, ike_sa, "authentication",
+				     "the peer's secret, password or certificate is wrong");
+}
+
+/* Alerts that come with an IKE SA, which say that it could not be made or must end. */
+static void ike_alert(struct kaido *kaido, ike_sa_t *ike_sa, alert_t alert)
+{
+	struct kaido_failures *failures = kaido->failures;
+	host_t *remote = ike_sa->get_other_host(ike_sa);
+
+	switch (alert) {
+	case ALERT_CERT_EXPIRED:
+		note_certificate(failures, ike_sa, "certificate-expired");
+		break;
+	case ALERT_CERT_REVOKED:
+		note_certificate(failures, ike_sa, "certificate-revoked");
+		break;
+	case ALERT_CERT_VALIDATION_FAILED:
+	case ALERT_CERT_NO_ISSUER:
+	case ALERT_CERT_UNTRUSTED_ROOT:
+	case ALERT_CERT_EXCEEDED_PATH_LEN:
+	case ALERT_CERT_POLICY_VIOLATION:
+		note_certificate(failures, ike_sa, "certificate");
+		break;
+	case ALERT_PEER_AUTH_FAILED:
+		peer_failed(kaido, ike_sa);
+		break;
+	case ALERT_AUTHORIZATION_FAILED:
+		kaido_failure_report(kaido, ike_sa, "locked", "locked out after failed logins");
+		break;
+	case ALERT_LOCAL_AUTH_FAILED:
+		kaido_failure_report(
+			kaido, ike_sa, "refused",
+			"the peer does not accept this gateway's secret or certificate");
+		break;
+	case ALERT_PROPOSAL_MISMATCH_IKE:
+		flood_report(kaido, ike_sa, remote, "proposal",
+			     "no proposal for the IKE SA is common to both sides");
+		break;
+	case ALERT_PROPOSAL_MISMATCH_CHILD:
+		kaido_failure_report(kaido, ike_sa, "proposal",
+				     "no proposal for ESP is common to both sides; offer AES-GCM "
+				     "with an ICV of 16 bytes");
+		break;
+	case ALERT_TS_MISMATCH:
+		kaido_failure_report(
+			kaido, ike_sa, "selectors",
+			"the networks that the peer wants are not those of the tunnel");
+		break;
+	case ALERT_VIP_FAILURE:
+		kaido_failure_report(kaido, ike_sa, "refused", "the pool has no address left");
+		break;
+	case ALERT_UNIQUE_KEEP:
+		kaido_failure_report(kaido, ike_sa, "refused",
+				     "the peer has a connection already, which is kept");
+		break;
+	case ALERT_PEER_ADDR_FAILED:
+		kaido_failure_report(kaido, ike_sa, "timeout", "the peer's address is not known");
+		break;
+	case ALERT_PEER_INIT_UNREACHABLE:
+		kaido_failure_report(kaido, ike_sa, "timeout", "the peer does not answer");
+		break;
+	case ALERT_RETRANSMIT_SEND_TIMEOUT:
+		kaido_ike_ending(failures, ike_sa, "timeout");
+		break;
+	case ALERT_HALF_OPEN_TIMEOUT:
+		flood_report(kaido, ike_sa, remote, "half-open",
+			     "the peer began and did not go on");
+		break;
+	case ALERT_UNIQUE_REPLACE:
+		kaido_ike_ending(failures, ike_sa, "replaced");
+		break;
+	case ALERT_IKE_SA_EXPIRED:
+		kaido_ike_ending(failures, ike_sa, "expired");
+		break;
+	default:
+		break;
+	}
+}
+
+void kaido_failure_alert(struct kaido *kaido, ike_sa_t *ike_sa, alert_t alert, va_list args)
+{
+	message_t *message;
+
+	switch (alert) {
+	case ALERT_PARSE_ERROR_HEADER:
+	case ALERT_PARSE_ERROR_BODY:
+		message = va_arg(args, message_t *);
+		flood_report(kaido, NULL, message->get_source(message), "malformed",
+			     "an IKE message that can't be read");
+		break;
+	default:
+		if (ike_sa)
+			ike_alert(kaido, ike_sa, alert);
+		break;
+	}
+}
