@@ -37,21 +37,26 @@ const struct command ctl_commands[] = {
 	  "  config [T]   the configuration as YAML; it may be applied again\n"
 	  "  audit [N]    the last N entries of the work log\n",
 	  command_show },
-	{ "set", "add or change one tenant, attachment, tunnel, route, underlay entry",
+	{ "set", "add or change one tenant, attachment, tunnel, remote access, user, route ...",
 	  "Usage: kaidoctl set tenant TENANT MEMBER=VALUE...\n"
 	  "       kaidoctl set attachment TENANT/NAME MEMBER=VALUE...\n"
 	  "       kaidoctl set tunnel TENANT/NAME MEMBER=VALUE...\n"
+	  "       kaidoctl set remote-access TENANT/NAME MEMBER=VALUE...\n"
+	  "       kaidoctl set user TENANT/REMOTE-ACCESS USER password-file=FILE [groups=...]\n"
 	  "       kaidoctl set route TENANT PREFIX tunnel=NAME | via=ADDRESS | blackhole=true\n"
 	  "       kaidoctl set underlay NAME MEMBER=VALUE...\n"
 	  "       kaidoctl set KIND ... -f FILE\n"
 	  "Members are those of the configuration file; a list is VALUE,VALUE or [VALUE, ...];\n"
-	  "an empty value removes a member. What is not named stays as it is.\n\n"
+	  "an empty value removes a member, ike.dpd=10 sets one within another. What is not named\n"
+	  "stays as it is.\n\n"
 	  "  -f FILE  the whole object as YAML, in place of the one there is; - is standard input\n\n"
-	  "Keys are never given on the command line: see `kaidoctl sa --help`.\n",
+	  "Keys and passwords are never given on the command line, but files that hold them; for\n"
+	  "those of SAs see `kaidoctl sa --help`.\n",
 	  command_set },
 	{ "delete", "take one of them away",
 	  "Usage: kaidoctl delete tenant|underlay NAME [--yes]\n"
-	  "       kaidoctl delete attachment|tunnel TENANT/NAME [--yes]\n"
+	  "       kaidoctl delete attachment|tunnel|remote-access TENANT/NAME [--yes]\n"
+	  "       kaidoctl delete user TENANT/REMOTE-ACCESS USER [--yes]\n"
 	  "       kaidoctl delete route TENANT PREFIX [--yes]\n"
 	  "Asks first at a terminal, unless --yes is given.\n",
 	  command_delete },

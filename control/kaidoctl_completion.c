@@ -115,11 +115,35 @@ static void tenants_add(struct ctl *ctl, json_t *list, const char *typed, const 
 	json_decref(result);
 }
 
+/* TENANT/NAME of remote access. */
+static void access_add(struct ctl *ctl, json_t *list, const char *typed)
+{
+	char tenant[32], name[32], before[40];
+	const json_t *config, *found;
+	json_t *result;
+
+	if (strchr(typed, '/') == NULL) {
+		tenants_add(ctl, list, typed, NULL, NULL, true);
+		return;
+	}
+	snprintf(before, sizeof(before), "%.*s", (int)(strchr(typed, '/') - typed), typed);
+	if (!ctl_split_name(before, tenant, name))
+		return;
+	snprintf(before, sizeof(before), "%s/", tenant);
+	result = quiet_call(ctl, "config.get", json_pack("{s:s}", "tenant", tenant));
+	config = json_object_get(result, "config");
+	found = json_array_get(json_object_get(config, "tenants"), 0);
+	names_add(list, typed, json_object_get(found, "remote-access"), before);
+	json_decref(result);
+}
+
 static void named_add(struct ctl *ctl, json_t *list, const char *typed, const char *kind)
 {
 	json_t *result;
 
-	if (strcmp(kind, "tunnel") == 0) {
+	if (strcmp(kind, "remote-access") == 0 || strcmp(kind, "user") == 0) {
+		access_add(ctl, list, typed);
+	} else if (strcmp(kind, "tunnel") == 0) {
 		tenants_add(ctl, list, typed, "tunnel.list", "tunnels", true);
 	} else if (strcmp(kind, "attachment") == 0) {
 		tenants_add(ctl, list, typed, "attachment.list", "attachments", true);
@@ -141,7 +165,16 @@ static const struct {
 	{ "attachment", "port= vlan= mtu= addresses=" },
 	{ "tunnel",
 	  "label= local= remote= encapsulation= local-port= remote-port= mtu= networks= dscp= dscp-in= "
-	  "df= ttl= flow-label= mss-clamp= pad-to= dummy-ms= keepalive= follow= lifetime= selectors=" },
+	  "df= ttl= flow-label= mss-clamp= pad-to= dummy-ms= keepalive= follow= lifetime= selectors= "
+	  "local-networks= ike.psk-file= ike.certificate-file= ike.key-file= ike.ca-file= ike.crl-file= "
+	  "ike.local-id= ike.remote-id= ike.start= ike.proposals= ike.esp-proposals= ike.rekey= ike.dpd= "
+	  "ike.mobike= ike.encapsulation= ike.peer=" },
+	{ "remote-access",
+	  "label= local= local-id= auth= certificate-file= key-file= ca-file= crl-file= pool= dns= "
+	  "networks= lockout.failures= lockout.seconds= multiple-logins= mtu= dscp= dscp-in= df= ttl= "
+	  "flow-label= mss-clamp= pad-to= dummy-ms= keepalive= follow= lifetime= proposals= "
+	  "esp-proposals= rekey= dpd= mobike= encapsulation=" },
+	{ "user", "password-file= groups=" },
 	{ "route", "tunnel= via= blackhole=true" },
 	{ "underlay", "port= vlan= mtu= netdev= addresses=" },
 };
@@ -160,6 +193,12 @@ static const struct {
 	{ "follow", "true false" },
 	{ "esn", "true false" },
 	{ "direction", "in out" },
+	{ "auth", "eap-mschapv2 eap-tls certificate psk" },
+	{ "ike.start", "respond start trap" },
+	{ "ike.mobike", "true false" },
+	{ "ike.encapsulation", "auto udp" },
+	{ "mobike", "true false" },
+	{ "multiple-logins", "true false" },
 };
 
 /* bash cuts a word at its '=': `member`, "=" and `typed` are three then. */

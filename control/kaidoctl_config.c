@@ -121,16 +121,24 @@ out:
 
 static bool member_is_list(const char *name)
 {
-	return strcmp(name, "addresses") == 0 || strcmp(name, "networks") == 0;
+	static const char *const lists[] = { "addresses", "networks",  "local-networks", "pool",
+					     "dns",       "proposals", "esp-proposals",  "groups" };
+
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+		if (strcmp(name, lists[i]) == 0)
+			return true;
+	return false;
 }
 
 /* On the command line, where nobody wants to quote, all but these are text. */
 static bool member_is_typed(const char *name)
 {
-	static const char *const typed[] = { "vlan",      "mtu",      "local-port", "remote-port",
-					     "spi",       "window",   "esn",        "blackhole",
-					     "dscp",      "ttl",      "mss-clamp",  "pad-to",
-					     "keepalive", "dummy-ms", "follow" };
+	static const char *const typed[] = {
+		"vlan",      "mtu",       "local-port",     "remote-port", "spi",       "window",
+		"esn",       "blackhole", "dscp",           "ttl",         "mss-clamp", "pad-to",
+		"keepalive", "dummy-ms",  "follow",         "rekey",       "dpd",       "mobike",
+		"failures",  "seconds",   "multiple-logins"
+	};
 	size_t i;
 
 	for (i = 0; i < sizeof(typed) / sizeof(typed[0]); i++)
@@ -171,37 +179,82 @@ static json_t *flow_parse(const char *word, const char *text)
 	return value;
 }
 
+/* `ike.dpd`: the object that has the member, made where it isn't there; *name becomes its own. */
+static json_t *member_owner(json_t *object, char **name)
+{
+	char *dot = strchr(*name, '.');
+	json_t *inner;
+
+	if (dot == NULL)
+		return object;
+	*dot = '\0';
+	inner = json_object_get(object, *name);
+	if (!json_is_object(inner)) {
+		inner = json_object();
+		json_object_set_new(object, *name, inner);
+	}
+	*name = dot + 1;
+	return inner;
+}
+
+static bool member_is_secret(const char *name)
+{
+	static const char *const secrets[] = { "key", "salt", "sas", "psk", "password", "users" };
+
+	for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++)
+		if (strcmp(name, secrets[i]) == 0)
+			return true;
+	return false;
+}
+
+/* What comes from a file takes the place of what is there. */
+static void file_make_room(json_t *object, const char *name)
+{
+	size_t length = strlen(name);
+	char other[64];
+
+	if (length <= 5 || strcmp(name + length - 5, "-file") != 0)
+		return;
+	snprintf(other, sizeof(other), "%.*s", (int)length - 5, name);
+	json_object_del(object, other);
+}
+
+static json_t *member_value(const char *name, const char *text)
+{
+	if (*text == '[' || *text == '{')
+		return flow_parse(name, text);
+	if (member_is_list(name))
+		return list_parse(text);
+	if (member_is_typed(name))
+		return yaml_scalar_value(text, strlen(text));
+	return json_string(text);
+}
+
 bool member_assign(json_t *object, const char *word)
 {
-	const char *equals = strchr(word, '='), *text;
-	char name[32];
+	const char *equals = strchr(word, '=');
+	char path[64], *name = path;
 	json_t *value;
 
-	if (equals == NULL || equals == word || (size_t)(equals - word) >= sizeof(name)) {
+	if (equals == NULL || equals == word || (size_t)(equals - word) >= sizeof(path)) {
 		fprintf(stderr, "kaidoctl: '%.*s': give MEMBER=VALUE\n", 60, word);
 		return false;
 	}
-	snprintf(name, sizeof(name), "%.*s", (int)(equals - word), word);
-	text = equals + 1;
-	if (strcmp(name, "key") == 0 || strcmp(name, "salt") == 0 || strcmp(name, "sas") == 0) {
+	snprintf(path, sizeof(path), "%.*s", (int)(equals - word), word);
+	object = member_owner(object, &name);
+	if (member_is_secret(name)) {
 		fprintf(stderr,
 			"kaidoctl: '%s' is not taken from the command line, where others can read "
-			"it; use key-file=FILE of `kaidoctl sa add`, or -f FILE\n",
+			"it; use key-file=FILE, psk-file=FILE or password-file=FILE, or -f FILE\n",
 			name);
 		return false;
 	}
-	if (*text == '\0') {
+	if (equals[1] == '\0') {
 		json_object_del(object, name);
 		return true;
 	}
-	if (*text == '[' || *text == '{')
-		value = flow_parse(name, text);
-	else if (member_is_list(name))
-		value = list_parse(text);
-	else if (member_is_typed(name))
-		value = yaml_scalar_value(text, strlen(text));
-	else
-		value = json_string(text);
+	file_make_room(object, name);
+	value = member_value(name, equals + 1);
 	if (value == NULL || json_object_set_new(object, name, value) < 0) {
 		fprintf(stderr, "kaidoctl: the value of '%s' can't be used\n", name);
 		return false;

@@ -18,10 +18,12 @@ struct target {
 	char tenant[32];
 	char name[32];
 	const char *prefix; /* of a route */
+	const char *user;   /* of remote access */
 	int words;          /* that it took */
 };
 
-static const char *const kinds[] = { "tenant", "attachment", "tunnel", "route", "underlay", NULL };
+static const char *const kinds[] = { "tenant", "attachment", "tunnel",   "remote-access",
+				     "user",   "route",      "underlay", NULL };
 
 const char *const *set_kinds(void)
 {
@@ -31,6 +33,13 @@ const char *const *set_kinds(void)
 static bool kind_is(const struct target *target, const char *kind)
 {
 	return strcmp(target->kind, kind) == 0;
+}
+
+/* Is it named TENANT/NAME? */
+static bool kind_in_tenant(const struct target *target)
+{
+	return kind_is(target, "attachment") || kind_is(target, "tunnel") ||
+	       kind_is(target, "remote-access") || kind_is(target, "user");
 }
 
 /* CTL_OK, or a mistake was reported. */
@@ -48,9 +57,15 @@ static int target_parse(struct target *target, const char *command, int argc, ch
 	target->words = 3;
 	if (!ctl_split_name(argv[2], target->tenant, target->name))
 		return command_usage(command, "this is no name:", argv[2]);
-	if (kind_is(target, "attachment") || kind_is(target, "tunnel")) {
+	if (kind_in_tenant(target)) {
 		if (target->name[0] == '\0')
 			return command_usage(command, "give TENANT/NAME, not", argv[2]);
+		if (!kind_is(target, "user"))
+			return CTL_OK;
+		if (argc < 4)
+			return command_usage(command, "give the USER's name, too", NULL);
+		target->user = argv[3];
+		target->words = 4;
 		return CTL_OK;
 	}
 	if (target->name[0] != '\0')
@@ -79,12 +94,34 @@ static json_t *named_find(const json_t *list, const char *name)
 	return NULL;
 }
 
+/* The one that is meant, of what its tenant has; NULL: none. */
+static json_t *tenant_find(const struct target *target, const json_t *tenant)
+{
+	const char *list = kind_is(target, "tunnel")       ? "tunnels"
+			   : kind_is(target, "attachment") ? "attachments"
+							   : "remote-access";
+	json_t *found = named_find(json_object_get(tenant, list), target->name), *user;
+
+	if (target->user == NULL)
+		return found;
+	user = named_find(json_object_get(found, "users"), target->user);
+	json_decref(found);
+	return user;
+}
+
+static const char *target_name(const struct target *target)
+{
+	if (target->user != NULL)
+		return target->user;
+	return target->name[0] != '\0' ? target->name : target->tenant;
+}
+
 /* The object as it is configured, or a new one of that name. */
 static int object_get(struct ctl *ctl, const struct target *target, json_t **object)
 {
 	const json_t *config, *tenants, *holder;
 	json_t *result, *params = json_object();
-	bool in_tenant = kind_is(target, "attachment") || kind_is(target, "tunnel");
+	bool in_tenant = kind_in_tenant(target);
 	json_t *tenant = NULL;
 	int rc;
 
@@ -97,18 +134,21 @@ static int object_get(struct ctl *ctl, const struct target *target, json_t **obj
 	tenants = json_object_get(config, "tenants");
 	if (in_tenant) {
 		tenant = named_find(tenants, target->tenant);
-		holder = json_object_get(tenant,
-					 kind_is(target, "tunnel") ? "tunnels" : "attachments");
-		*object = named_find(holder, target->name);
+		*object = tenant_find(target, tenant);
 	} else {
 		holder = kind_is(target, "tenant") ? tenants : json_object_get(config, "underlay");
 		*object = named_find(holder, target->tenant);
 	}
 	if (*object == NULL)
-		*object = json_pack("{s:s}", "name", in_tenant ? target->name : target->tenant);
+		*object = json_pack("{s:s}", "name", target_name(target));
 	json_decref(tenant);
 	json_decref(result);
 	return CTL_OK;
+}
+
+static void file_report(void *context, const char *pointer, int fatal, const char *text)
+{
+	fprintf(stderr, "kaidoctl: %s%s\n", fatal ? "" : "warning: ", text);
 }
 
 /* Members from the command line or a file. *object is the caller's. */
@@ -140,16 +180,18 @@ static int object_build(struct ctl *ctl, const struct target *target, int argc, 
 			*object = NULL;
 			return CTL_FAILED;
 		}
-	return CTL_OK;
+	if (key_file_resolve(*object, ".", file_report, NULL) == 0)
+		return CTL_OK;
+	json_decref(*object);
+	*object = NULL;
+	return CTL_FAILED;
 }
 
 /* A file may leave the name out; it may not give another one. */
 static int name_settle(const struct target *target, json_t *object)
 {
 	const char *member = target->prefix != NULL ? "prefix" : "name";
-	const char *name = target->prefix != NULL    ? target->prefix
-			   : target->name[0] != '\0' ? target->name
-						     : target->tenant;
+	const char *name = target->prefix != NULL ? target->prefix : target_name(target);
 	const char *given = json_string_value(json_object_get(object, member));
 
 	if (given != NULL && strcmp(given, name) != 0) {
@@ -166,6 +208,9 @@ static json_t *target_params(const struct target *target)
 {
 	bool top = kind_is(target, "tenant") || kind_is(target, "underlay");
 
+	if (target->user != NULL)
+		return json_pack("{s:s, s:s}", "tenant", target->tenant, "remote-access",
+				 target->name);
 	return top ? json_object() : json_pack("{s:s}", "tenant", target->tenant);
 }
 
@@ -271,18 +316,11 @@ int command_delete(struct ctl *ctl, int argc, char **argv)
 	if (target.prefix != NULL)
 		json_object_set_new(params, "prefix", json_string(target.prefix));
 	else
-		json_object_set_new(
-			params, "name",
-			json_string(target.name[0] != '\0' ? target.name : target.tenant));
+		json_object_set_new(params, "name", json_string(target_name(&target)));
 	snprintf(method, sizeof(method), "%s.delete", target.kind);
 	snprintf(what, sizeof(what), "%s %s %.60s", target.kind, argv[2],
-		 target.prefix != NULL ? target.prefix : "");
+		 target.words == 4 ? argv[3] : "");
 	return delete_call(ctl, method, params, yes, what);
-}
-
-static void sa_key_report(void *context, const char *pointer, int fatal, const char *text)
-{
-	fprintf(stderr, "kaidoctl: %s%s\n", fatal ? "" : "warning: ", text);
 }
 
 static int sa_add(struct ctl *ctl, const char *tenant, const char *tunnel, int argc, char **argv)
@@ -299,7 +337,7 @@ static int sa_add(struct ctl *ctl, const char *tenant, const char *tunnel, int a
 		json_decref(sa);
 		return command_usage("sa", "give key-file=FILE", NULL);
 	}
-	if (key_file_resolve(sa, ".", sa_key_report, NULL) > 0) {
+	if (key_file_resolve(sa, ".", file_report, NULL) > 0) {
 		json_decref(sa);
 		return CTL_FAILED;
 	}

@@ -12,12 +12,36 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FILE_MAX    4096
+#include <sodium.h>
+
+#define FILE_MAX    262144 /* bytes */
 #define SALT_DIGITS 8
 #define POINTER_MAX 512
 
+/* What a file becomes, in the member without "-file". */
+enum content {
+	CONTENT_KEY,  /* of an SA: key and salt in hexadecimal; else a private key, PEM */
+	CONTENT_LINE, /* text without the end of its line */
+	CONTENT_CERTIFICATE,
+	CONTENT_CRL,
+};
+
+static const struct file_member {
+	const char *name;
+	const char *becomes;
+	enum content content;
+} file_members[] = {
+	{ "key-file", "key", CONTENT_KEY },
+	{ "psk-file", "psk", CONTENT_LINE },
+	{ "password-file", "password", CONTENT_LINE },
+	{ "certificate-file", "certificate", CONTENT_CERTIFICATE },
+	{ "ca-file", "ca", CONTENT_CERTIFICATE },
+	{ "crl-file", "crl", CONTENT_CRL },
+};
+
 struct resolver {
 	const char *base;
+	const char *what; /* the file is for: "key" */
 	key_file_report report;
 	void *context;
 	size_t failed;
@@ -40,13 +64,14 @@ void key_file_wipe_json(void)
 
 static int complain(struct resolver *resolver, const char *file, const char *why)
 {
-	snprintf(resolver->text, sizeof(resolver->text), "key file %.160s: %.120s", file, why);
+	snprintf(resolver->text, sizeof(resolver->text), "%s file %.160s: %.120s", resolver->what,
+		 file, why);
 	resolver->report(resolver->context, resolver->pointer, 1, resolver->text);
 	resolver->failed++;
 	return -EINVAL;
 }
 
-static int file_open(struct resolver *resolver, const char *file)
+static int file_open(struct resolver *resolver, const char *file, bool secret)
 {
 	char path[4096];
 	struct stat st;
@@ -65,9 +90,10 @@ static int file_open(struct resolver *resolver, const char *file)
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return complain(resolver, file, strerror(errno));
-	if (fstat(fd, &st) == 0 && (st.st_mode & 077) != 0 && S_ISREG(st.st_mode)) {
+	if (secret && fstat(fd, &st) == 0 && (st.st_mode & 077) != 0 && S_ISREG(st.st_mode)) {
 		snprintf(resolver->text, sizeof(resolver->text),
-			 "key file %.160s may be read or written by others; chmod 600 it", file);
+			 "%s file %.160s may be read or written by others; chmod 600 it",
+			 resolver->what, file);
 		resolver->report(resolver->context, resolver->pointer, 0, resolver->text);
 	}
 	fcntl(fd, F_SETFL, 0);
@@ -110,47 +136,155 @@ static int sa_fill(struct resolver *resolver, json_t *sa, const char *file, char
 	return 0;
 }
 
-static void sa_resolve(struct resolver *resolver, json_t *sa, json_t *name)
+static bool is_sa(const json_t *object)
 {
-	const char *file = json_string_value(name);
-	char text[FILE_MAX];
+	return json_object_get(object, "spi") != NULL ||
+	       json_object_get(object, "direction") != NULL;
+}
+
+static int member_set(struct resolver *resolver, json_t *object, const char *member,
+		      const char *file, const char *text, size_t len)
+{
+	if (memchr(text, '\0', len) != NULL)
+		return complain(resolver, file, "holds a zero byte: it is no text");
+	if (json_object_set_new(object, member, json_stringn(text, len)) < 0)
+		return complain(resolver, file, "is not text in UTF-8");
+	return 0;
+}
+
+/* Certificates are often kept as DER: base64 between two lines makes PEM of it. */
+static int der_fill(struct resolver *resolver, json_t *object, const struct file_member *member,
+		    const char *file, const char *der, size_t len)
+{
+	const char *label = member->content == CONTENT_CRL ? "X509 CRL" : "CERTIFICATE";
+	size_t room = sodium_base64_encoded_len(len, sodium_base64_VARIANT_ORIGINAL);
+	char *base64 = malloc(room), *pem = NULL;
+	size_t lines = room / 64 + 1, used;
+	int ret = -ENOMEM;
+
+	if (base64 != NULL)
+		pem = malloc(room + lines + 128);
+	if (pem == NULL)
+		goto out;
+	sodium_bin2base64(base64, room, (const unsigned char *)der, len,
+			  sodium_base64_VARIANT_ORIGINAL);
+	used = (size_t)snprintf(pem, 64, "-----BEGIN %s-----\n", label);
+	for (size_t at = 0; base64[at] != '\0'; at += strnlen(base64 + at, 64))
+		used += (size_t)snprintf(pem + used, 66, "%.64s\n", base64 + at);
+	used += (size_t)snprintf(pem + used, 64, "-----END %s-----\n", label);
+	ret = member_set(resolver, object, member->becomes, file, pem, used);
+out:
+	free(pem);
+	free(base64);
+	return ret == -ENOMEM ? complain(resolver, file, "out of memory") : ret;
+}
+
+static int content_fill(struct resolver *resolver, json_t *object, const struct file_member *member,
+			const char *file, char *text, size_t len)
+{
+	bool der =
+		(unsigned char)text[0] == 0x30 && len > 2 && ((unsigned char)text[1] & 0x80) != 0;
+
+	switch (member->content) {
+	case CONTENT_KEY:
+		if (is_sa(object))
+			return sa_fill(resolver, object, file, text, len);
+		if (memmem(text, len, "-----BEGIN", 10) == NULL)
+			return complain(
+				resolver, file,
+				"holds no private key in PEM (-----BEGIN PRIVATE KEY-----)");
+		break;
+	case CONTENT_LINE:
+		while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r'))
+			len--;
+		break;
+	case CONTENT_CERTIFICATE:
+	case CONTENT_CRL:
+		if (der)
+			return der_fill(resolver, object, member, file, text, len);
+		break;
+	}
+	return member_set(resolver, object, member->becomes, file, text, len);
+}
+
+static void file_forget(char *text)
+{
+	if (text != NULL)
+		explicit_bzero(text, FILE_MAX);
+	free(text);
+}
+
+/* All of a file, for file_forget(). NULL: a mistake was told. */
+static char *file_read(struct resolver *resolver, const char *file, bool secret, size_t *len)
+{
+	int fd = file_open(resolver, file, secret);
+	char *text = fd < 0 ? NULL : malloc(FILE_MAX);
 	size_t used = 0;
 	ssize_t n;
-	int fd;
 
+	if (fd < 0)
+		return NULL;
+	while (text != NULL && used < FILE_MAX && (n = read(fd, text + used, FILE_MAX - used)) > 0)
+		used += (size_t)n;
+	close(fd);
+	*len = used;
+	if (used > 0 && used < FILE_MAX)
+		return text;
+	complain(resolver, file,
+		 text == NULL ? "out of memory"
+		 : used == 0  ? "is empty"
+			      : "is too long");
+	file_forget(text);
+	return NULL;
+}
+
+static void member_resolve(struct resolver *resolver, json_t *object,
+			   const struct file_member *member)
+{
+	const char *file = json_string_value(json_object_get(object, member->name));
+	bool secret = member->content == CONTENT_KEY || member->content == CONTENT_LINE;
+	char *text;
+	size_t len;
+
+	resolver->what = member->becomes;
 	if (file == NULL || file[0] == '\0') {
 		complain(resolver, "?", "give the name of a file");
 		return;
 	}
-	if (json_object_get(sa, "key") != NULL || json_object_get(sa, "salt") != NULL) {
-		complain(resolver, file, "either key and salt, or key-file");
+	if (json_object_get(object, member->becomes) != NULL ||
+	    (is_sa(object) && json_object_get(object, "salt") != NULL)) {
+		snprintf(resolver->text, sizeof(resolver->text), "give either %s or %s",
+			 member->becomes, member->name);
+		resolver->report(resolver->context, resolver->pointer, 1, resolver->text);
+		resolver->failed++;
 		return;
 	}
-	fd = file_open(resolver, file);
-	if (fd < 0)
+	text = file_read(resolver, file, secret, &len);
+	if (text == NULL)
 		return;
-	while (used < sizeof(text) && (n = read(fd, text + used, sizeof(text) - used)) > 0)
-		used += (size_t)n;
-	close(fd);
-	if (used == 0 || used == sizeof(text))
-		complain(resolver, file, used == 0 ? "is empty" : "is too long for a key");
-	else if (sa_fill(resolver, sa, file, text, used) == 0)
-		json_object_del(sa, "key-file");
-	explicit_bzero(text, sizeof(text));
+	if (content_fill(resolver, object, member, file, text, len) == 0)
+		json_object_del(object, member->name);
+	file_forget(text);
+}
+
+static void members_resolve(struct resolver *resolver, json_t *object, size_t at)
+{
+	for (size_t i = 0; i < sizeof(file_members) / sizeof(file_members[0]); i++) {
+		if (json_object_get(object, file_members[i].name) == NULL)
+			continue;
+		snprintf(resolver->pointer + at, POINTER_MAX - at, "/%s", file_members[i].name);
+		member_resolve(resolver, object, &file_members[i]);
+	}
 }
 
 static void walk(struct resolver *resolver, json_t *value, size_t at)
 {
-	json_t *item, *file;
 	const char *key;
+	json_t *item;
 	size_t i;
 	int n;
 
-	file = json_object_get(value, "key-file");
-	if (file != NULL) {
-		snprintf(resolver->pointer + at, POINTER_MAX - at, "/key-file");
-		sa_resolve(resolver, value, file);
-	}
+	members_resolve(resolver, value, at);
 	json_array_foreach (value, i, item) {
 		if (!json_is_array(item) && !json_is_object(item))
 			continue;

@@ -5,7 +5,7 @@
  *
  * Plain scalars are whole numbers (decimal, 0x), true, false, and null (~ or nothing); everything
  * else is text, as is every quoted scalar, and the members that are text by their meaning (key,
- * salt, name, label, service-code) whatever they look like. Refused: a key given twice, tags, merge
+ * salt, psk, password, name, label, ...) whatever they look like. Refused: a key given twice, tags, merge
  * keys, a second document, more than YAML_DEPTH_MAX levels, and more than YAML_VALUES_MAX values
  * once aliases are written out.
  */
@@ -44,7 +44,7 @@ json_t *yaml_config_json(const struct yaml_config *config);
 
 /*
  * Where the value that a JSON pointer (RFC 6901) names stood, or the innermost one around it. A
- * member stands where its key stands. `key` and `salt` that are not there stand at `key-file`.
+ * member stands where its key stands. What came from a file stands where that is named.
  */
 void yaml_config_locate(const struct yaml_config *config, const char *pointer, unsigned int *line,
 			unsigned int *column);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,6 +76,17 @@ static const char *token_read(const char *pointer, char *token, size_t len)
 	return pointer;
 }
 
+/* What came from a file stands where that is named: `psk` at `psk-file`, `salt` at `key-file`. */
+static ssize_t file_find(const struct yaml_places *places, size_t parent, const char *token)
+{
+	char name[sizeof("certificate-file")];
+
+	if (strlen(token) > strlen("certificate"))
+		return -1;
+	snprintf(name, sizeof(name), "%s-file", strcmp(token, "salt") == 0 ? "key" : token);
+	return yaml_places_member(places, parent, name);
+}
+
 const struct yaml_place *yaml_places_find(const struct yaml_places *places, const char *pointer)
 {
 	size_t at = 0;
@@ -88,8 +100,8 @@ const struct yaml_place *yaml_places_find(const struct yaml_places *places, cons
 		next = yaml_places_member(places, at, token);
 		if (next < 0)
 			next = element_find(places, at, token);
-		if (next < 0 && (strcmp(token, "key") == 0 || strcmp(token, "salt") == 0))
-			next = yaml_places_member(places, at, "key-file");
+		if (next < 0)
+			next = file_find(places, at, token);
 		if (next >= 0)
 			at = (size_t)next;
 	}

@@ -8,7 +8,9 @@
 
 bool yaml_member_is_text(const char *key)
 {
-	static const char *const text[] = { "key", "salt", "name", "label", "service-code", "mac" };
+	static const char *const text[] = { "key",      "salt",     "name",     "label",
+					    "mac",      "psk",      "password", "service-code",
+					    "local-id", "remote-id" };
 	size_t i;
 
 	for (i = 0; i < sizeof(text) / sizeof(text[0]); i++)

@@ -35,6 +35,8 @@ static bool emit_text(yaml_emitter_t *emitter, const char *text, size_t len)
 	bool plain = json_is_string(read) && strcmp(text, "<<") != 0;
 
 	json_decref(read);
+	if (strchr(text, '\n') != NULL) /* certificates */
+		return emit_scalar(emitter, text, len, YAML_LITERAL_SCALAR_STYLE);
 	return emit_scalar(emitter, text, len,
 			   plain ? YAML_ANY_SCALAR_STYLE : YAML_DOUBLE_QUOTED_SCALAR_STYLE);
 }
@@ -46,6 +48,11 @@ static bool emit_number(yaml_emitter_t *emitter, const char *key, json_int_t num
 
 	snprintf(text, sizeof(text), hexadecimal ? "0x%llx" : "%lld", (long long)number);
 	return emit_scalar(emitter, text, strlen(text), YAML_PLAIN_SCALAR_STYLE);
+}
+
+static bool is_one_line(const json_t *value)
+{
+	return !json_is_string(value) || strchr(json_string_value(value), '\n') == NULL;
 }
 
 static bool is_scalar(const json_t *value)
@@ -78,7 +85,8 @@ static bool is_row(const json_t *value)
 	if (json_object_get(value, "name") != NULL || json_object_size(value) > FLOW_MEMBERS_MAX)
 		return false;
 	for (; iter != NULL; iter = json_object_iter_next((json_t *)(uintptr_t)value, iter))
-		if (!is_scalar(json_object_iter_value(iter)))
+		if (!is_scalar(json_object_iter_value(iter)) ||
+		    !is_one_line(json_object_iter_value(iter)))
 			return false;
 	return true;
 }
