@@ -13,6 +13,7 @@
 #include <rte_ring.h>
 
 #include "ecn.h"
+#include "reassembly_host.h"
 #include "rx_share.h"
 #include "segments.h"
 #include "spin.h"
@@ -41,6 +42,7 @@ struct reassembly {
 	uint32_t buffers;                 /* at most */
 	uint32_t held;                    /* atomic, for reassembly_held() */
 	struct rte_ip_frag_death_row row; /* what the library gives back; empty between calls */
+	struct host_pieces host;
 };
 
 int reassembly_create(uint64_t cycles, uint32_t buffers, int socket, struct reassembly **out)
@@ -294,6 +296,8 @@ static struct rte_mbuf *piece_detach(struct rte_mbuf *m, bool first)
 	for (struct rte_mbuf *s = m; s != NULL; s = s->next)
 		m->pkt_len += s->data_len;
 	m->tx_offload = 0;
+	/* The library wants a checksum of a whole that isn't one: a device would put it anywhere. */
+	m->ol_flags &= ~RTE_MBUF_F_TX_OFFLOAD_MASK;
 	return rest;
 }
 
@@ -437,6 +441,17 @@ static enum reassembly_result piece_take(struct worker *w, struct reassembly *r,
 	return m != NULL ? whole_take(w, r, p, m, t) : REASSEMBLY_TAKEN;
 }
 
+/* Where there is no host, all wait until it is clear that they are nobody's. */
+static bool piece_is_hosts(struct worker *w, struct reassembly *r, const struct packet *p,
+			   const struct piece *piece)
+{
+	uint64_t now = rte_rdtsc();
+
+	return w->tables->port[p->rx_port].exception != EXCEPTION_NONE &&
+	       host_pieces_take(&r->host, w->tables->flow_key, p, piece->header_len,
+				piece->offset == 0, now, now + r->cycles);
+}
+
 enum reassembly_result reassembly_take(struct worker *w, struct packet *p, uint8_t proto)
 {
 	enum table t = proto == PROTO_ESP ? TABLE_ESP : TABLE_UDP;
@@ -449,7 +464,10 @@ enum reassembly_result reassembly_take(struct worker *w, struct packet *p, uint8
 	if (!piece_is_sound(p, &piece))
 		return refuse(p, DROP_fragment_malformed);
 	spin_lock(&r->lock);
-	result = piece_take(w, r, p, t, piece.header_len);
+	if (t == TABLE_UDP && piece_is_hosts(w, r, p, &piece))
+		result = refuse(p, DROP_NONE);
+	else
+		result = piece_take(w, r, p, t, piece.header_len);
 	spin_unlock(&r->lock);
 	return result;
 }
