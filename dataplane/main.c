@@ -157,13 +157,16 @@ static enum exception port_exception(const struct option_port *p)
 	return EXCEPTION_NONE;
 }
 
-static int process_port(struct process *p, const struct option_port *option, bool tap)
+/* `like`: the port that this one is the exception tap of; NULL: none. */
+static int process_port(struct process *p, const struct option_port *option,
+			const struct port *like)
 {
 	struct gateway *gw = &p->gw;
 	struct port *port = &gw->port[gw->ports];
+	bool tap = like != NULL;
 	struct port_options how = {
 		.queues = tap ? 1 : (uint16_t)p->options.workers,
-		.mtu = tap ? 0 : p->options.mtu,
+		.mtu = tap ? like->mtu : p->options.mtu,
 		.rx_ring = p->options.ring,
 		.tx_ring = p->options.ring,
 		.promiscuous = p->options.promiscuous,
@@ -195,7 +198,7 @@ static int process_ports(struct process *p)
 
 	gw->port = p->port;
 	for (uint32_t i = 0; i < p->options.ports; i++) {
-		int err = process_port(p, &p->options.port[i], false);
+		int err = process_port(p, &p->options.port[i], NULL);
 
 		if (err != 0)
 			return err;
@@ -208,7 +211,7 @@ static int process_ports(struct process *p)
 			continue;
 		if (gw->ports == PORTS_MAX)
 			return -ENOSPC;
-		err = process_port(p, &p->options.port[i], true);
+		err = process_port(p, &p->options.port[i], &gw->port[i]);
 		if (err != 0)
 			return err;
 		/* The host stack speaks with the port's own MAC address. */

@@ -211,6 +211,7 @@ static void piece_walk(struct testbed *bed, const struct piece *p)
 	else if (how == 1)
 		memset(rte_pktmbuf_append(m, 13), 0xee, 13);
 	worker_walk(bed->worker, BED_PORT_UNDERLAY, &m, 1);
+	host_burst(bed->worker);
 	drop_burst(bed->worker);
 }
 
@@ -482,6 +483,93 @@ static void test_not_esp(void **state)
 	}
 }
 
+/* Takes what goes to the host; returns how many frames, which must be among the pieces. */
+static uint32_t host_takes(struct testbed *bed, const struct piece *pieces, uint32_t n)
+{
+	uint8_t flat[9100];
+	uint32_t took = 0;
+	void *m;
+
+	for (; rte_ring_dequeue(bed->to_main, &m) == 0; took++) {
+		uint32_t len, k = 0;
+
+		assert_int_equal(mbuf_packet(m)->route, HANDOFF_PUNT);
+		len = frame_flat(m, flat);
+		/* Perhaps with a device's padding. */
+		while (k < n &&
+		       (len < pieces[k].len || memcmp(pieces[k].frame, flat, pieces[k].len) != 0))
+			k++;
+		assert_true(k < n);
+	}
+	return took;
+}
+
+/* Pieces of `size` bytes each, in order. */
+static uint32_t whole_slice(const struct whole *w, struct piece *pieces, uint32_t size)
+{
+	uint32_t payload = w->len - w->header_len, n = 0;
+
+	for (uint32_t from = 0; from < payload; from += size)
+		piece_of(w, &pieces[n++], from, payload - from < size ? payload - from : size);
+	return n;
+}
+
+/*
+ * What the first piece shows to be the host's goes there without waiting, in however many pieces; what came
+ * before it waits for all. The next packet with that identification is looked at by itself.
+ */
+static void test_host_need_not_be_whole(void **state)
+{
+	for (uint32_t how = 0; how < 4; how++) {
+		struct testbed *bed = bed_create(SA_UDP | (how & 1 ? SA_OUTER_V6 : 0), 256);
+		static struct piece pieces[PIECES_MAX], esp[PIECES_MAX];
+		static struct whole w, e;
+		struct rte_mbuf *out[BURST_MAX];
+		struct reassembly *r = bed->worker->reassembly;
+		uint8_t flat[9100];
+		uint32_t n;
+
+		bed->tables->port[BED_PORT_UNDERLAY].exception = EXCEPTION_TAP;
+		whole_make(bed, &w, 6000, 9);
+		whole_make(bed, &e, 600, 9);
+		routes_swap(bed);
+		if (how & 2)
+			store_be16(w.frame + w.header_len + 2, 500);
+		else
+			memset(w.frame + w.header_len + 8, 0, 4);
+		n = whole_slice(&w, pieces, 400);
+		assert_true(n > 8);
+		for (uint32_t k = 0; k < n; k++) {
+			piece_walk(bed, &pieces[k]);
+			assert_int_equal(host_takes(bed, pieces, n), 1);
+			assert_int_equal(reassembly_held(r), 0);
+		}
+		/* ESP, with the same identification. */
+		n = whole_slice(&e, esp, 200);
+		for (uint32_t k = 0; k < n; k++) {
+			assert_int_equal(testbed_out(bed, BED_PORT_TENANT, out), 0);
+			piece_walk(bed, &esp[k]);
+		}
+		assert_int_equal(testbed_out(bed, BED_PORT_TENANT, out), 1);
+		assert_int_equal(frame_flat(out[0], flat), 14 + 600);
+		assert_int_equal(host_takes(bed, pieces, n), 0);
+		/* And the host's, with the first one second; last, a first one that is too short to show the marker. */
+		w.id = 10;
+		n = whole_slice(&w, pieces, 1400);
+		piece_walk(bed, &pieces[1]);
+		piece_walk(bed, &pieces[0]);
+		assert_int_equal(host_takes(bed, pieces, n), 0);
+		for (uint32_t k = 2; k < n; k++)
+			piece_walk(bed, &pieces[k]);
+		assert_int_equal(host_takes(bed, pieces, n), n);
+		w.id = 11;
+		piece_of(&w, &pieces[0], 0, 8);
+		piece_walk(bed, &pieces[0]);
+		assert_int_equal(host_takes(bed, pieces, 1), how & 2 ? 1 : 0);
+		bed_destroy(bed);
+	}
+}
+
 /* RFC 3168 section 5.3: what one piece met is the packet's, unless another one is Not-ECT. */
 static void test_ecn(void **state)
 {
@@ -560,6 +648,7 @@ int main(void)
 		cmocka_unit_test(test_reasons),
 		cmocka_unit_test(test_flood),
 		cmocka_unit_test(test_not_esp),
+		cmocka_unit_test(test_host_need_not_be_whole),
 		cmocka_unit_test(test_ecn),
 		cmocka_unit_test(test_off),
 	};
