@@ -13,6 +13,7 @@
 #include "change_steps.h"
 #include "daemon.h"
 #include "log.h"
+#include "session_batch.h"
 #include "store.h"
 
 /* Until a dataplane has told its own; ids start small anyway. */
@@ -25,6 +26,7 @@ void change_free(struct change *change)
 	config_destroy(change->config);
 	model_destroy(change->now);
 	model_destroy(change->next);
+	model_destroy(change->effective);
 	json_decref(change->changes);
 	reader_close(&change->reader);
 	free(change);
@@ -290,6 +292,7 @@ static void change_run(struct change *change)
 		config_sort_tenant(change->config->tenants[i]);
 	if (!daemon->changes.confirming) /* what the way back has must not go to another */
 		ids_clear(&daemon->changes.ids);
+	ids_mark(&daemon->changes.ids, daemon->effective);
 	change->changes = merge_model(change->now, change->next, &daemon->changes.ids, &ret);
 	if (change->changes == NULL) {
 		change_fail(change, RPC_CONFLICT, NULL, "%s",
@@ -308,26 +311,43 @@ static void change_run(struct change *change)
 
 /* -- the queue -- */
 
-void changes_run(struct daemon *daemon)
+static bool change_begin(struct changes *changes)
 {
-	struct changes *changes = &daemon->changes;
-	struct change *change = changes->current;
+	struct change *change = STAILQ_FIRST(&changes->queue);
 
-	if (daemon->reconcile.busy)
-		return;
-	if (change != NULL) {
-		if (change->waits)
-			change_waited(change);
-		return;
-	}
-	change = STAILQ_FIRST(&changes->queue);
 	if (change == NULL)
-		return;
+		return false;
 	STAILQ_REMOVE_HEAD(&changes->queue, link);
 	if (change->rollback)
 		change_store(change);
 	else
 		change_run(change);
+	return true;
+}
+
+/* Changes and what IKE negotiates go by turns, so that neither waits for an end of the other. */
+void changes_run(struct daemon *daemon)
+{
+	struct changes *changes = &daemon->changes;
+
+	if (daemon->reconcile.busy)
+		return;
+	if (changes->current != NULL) {
+		if (changes->current->waits)
+			change_waited(changes->current);
+		return;
+	}
+	if (daemon->sessions.batch.busy) {
+		sessions_waited(&daemon->sessions);
+		return;
+	}
+	changes->turn = !changes->turn;
+	if (changes->turn) {
+		if (!change_begin(changes))
+			sessions_run(&daemon->sessions);
+	} else if (!sessions_run(&daemon->sessions)) {
+		change_begin(changes);
+	}
 }
 
 bool changes_pending(const struct daemon *daemon)

@@ -43,6 +43,7 @@ struct change {
 
 	struct model *now;
 	struct model *next;
+	struct model *effective; /* what the dataplane shall have with it */
 	json_t *changes;
 	bool rollback;
 	bool recorded; /* in the audit log */
@@ -55,6 +56,7 @@ struct changes {
 	struct ids ids;
 	struct event *confirm; /* takes an unconfirmed apply back */
 	struct event *runner;
+	bool turn; /* of changes; else of what IKE negotiates */
 	bool confirming;
 	uint64_t deadline; /* seconds since the epoch */
 };
@@ -75,5 +77,8 @@ void changes_run(struct daemon *daemon);
 bool changes_pending(const struct daemon *daemon);
 /* 0; -ENOENT: nothing waits; or an error of the store. */
 int changes_confirm(struct daemon *daemon, const struct rpc_caller *caller);
+
+/* The last ids given out, into the store; within a transaction. */
+int change_ids_record(struct daemon *daemon);
 
 #endif /* KAIDO_CONTROL_CHANGE_H */

@@ -13,6 +13,7 @@
 #include "audit.h"
 #include "daemon.h"
 #include "log.h"
+#include "session_batch.h"
 #include "store.h"
 
 bool change_differs(const struct model *a, const struct model *b)
@@ -30,7 +31,7 @@ bool change_differs(const struct model *a, const struct model *b)
 	return false;
 }
 
-static int ids_record(struct daemon *daemon)
+int change_ids_record(struct daemon *daemon)
 {
 	int ret = 0;
 
@@ -55,13 +56,16 @@ static int change_record(struct change *change, struct plan **plan)
 	if (ret == 0)
 		ret = store_write_model(store, change->now, change->next);
 	if (ret == 0)
-		ret = ids_record(daemon);
+		ret = change_ids_record(daemon);
 	if (ret == 0)
 		ret = store_forget_before(store);
 	if (ret == 0 && !change->rollback && provisional)
 		ret = store_save_before(store, change->now, change->next, deadline);
 	if (ret == 0)
-		ret = reconcile_prepare(&daemon->reconcile, change->now, change->next, plan);
+		ret = sessions_follow(&daemon->sessions, change->next, &change->effective);
+	if (ret == 0)
+		ret = reconcile_prepare(&daemon->reconcile, daemon->effective, change->effective,
+					plan);
 	if (ret == 0)
 		ret = audit_add(store, change_caller(change), change_method(change),
 				change->summary, change->rollback ? "rolled back" : "stored");
@@ -72,6 +76,7 @@ static int change_record(struct change *change, struct plan **plan)
 		return 0;
 	}
 	store_abort(store);
+	sessions_reload(&daemon->sessions);
 	if (*plan != NULL) /* leases that it took in memory are found again in the dataplane */
 		reconcile_all(&daemon->reconcile);
 	plan_destroy(*plan);
@@ -79,16 +84,20 @@ static int change_record(struct change *change, struct plan **plan)
 	return ret;
 }
 
-static void desired_set(struct daemon *daemon, const struct model *model)
+/* Takes `effective`. */
+static void desired_set(struct daemon *daemon, const struct model *model, struct model *effective)
 {
 	struct model *copy = model_copy(model);
 
-	if (copy == NULL) {
+	if (copy == NULL || effective == NULL) {
 		log_error("out of memory"); /* the store has it; a restart finds it there */
 		abort();
 	}
 	model_destroy(daemon->desired);
 	daemon->desired = copy;
+	model_destroy(daemon->effective);
+	daemon->effective = effective;
+	sessions_tell_secrets(&daemon->sessions);
 }
 
 /* The way back is given up. Should this fail, the next change or start takes care of it. */
@@ -129,7 +138,7 @@ static void change_refused(struct change *change, const char *text)
 {
 	struct daemon *daemon = change->daemon;
 	struct store *store = daemon->store;
-	struct model *back = model_copy(change->now);
+	struct model *back = model_copy(change->now), *effective = NULL;
 	char result[320];
 	int ret = back == NULL ? -ENOMEM : store_begin(store);
 
@@ -143,12 +152,14 @@ static void change_refused(struct change *change, const char *text)
 	if (ret == 0)
 		ret = audit_add(store, change_caller(change), change_method(change),
 				change->summary, result);
+	if (back != NULL && sessions_follow(&daemon->sessions, back, &effective) < 0)
+		ret = -ENOMEM;
 	if (ret == 0)
 		ret = store_commit(store);
 	if (ret < 0)
 		store_abort(store); /* the way back is on the disk: the next start takes it */
 	if (back != NULL)
-		desired_set(daemon, back);
+		desired_set(daemon, back, effective);
 	if (ret == 0) {
 		daemon->erase_owed |= daemon_loses(change->next, daemon->desired);
 		daemon_erase(daemon);
@@ -207,7 +218,7 @@ void change_waited(struct change *change)
 	}
 }
 
-static void change_send(struct change *change, struct plan *plan)
+static void change_send(struct change *change, struct plan *plan, const struct model *before)
 {
 	struct reconcile *reconcile = &change->daemon->reconcile;
 	int ret;
@@ -222,7 +233,8 @@ static void change_send(struct change *change, struct plan *plan)
 		reconcile_all(reconcile);
 		return;
 	}
-	ret = reconcile_send(reconcile, plan, change->now, change->next, change_sent, change);
+	ret = reconcile_send(reconcile, plan, before, change->daemon->effective, change_sent,
+			     change);
 	if (ret < 0) {
 		reconcile_all(reconcile);
 		change_final(change, false);
@@ -231,6 +243,7 @@ static void change_send(struct change *change, struct plan *plan)
 
 void change_store(struct change *change)
 {
+	struct model *before;
 	struct plan *plan;
 
 	if (change->daemon->changes.confirming && !change->rollback) {
@@ -245,6 +258,9 @@ void change_store(struct change *change)
 		return;
 	}
 	change->daemon->erase_owed |= daemon_loses(change->now, change->next);
-	desired_set(change->daemon, change->next);
-	change_send(change, plan);
+	before = model_copy(change->daemon->effective);
+	desired_set(change->daemon, change->next, change->effective);
+	change->effective = NULL;
+	change_send(change, before == NULL ? NULL : plan, before);
+	model_destroy(before);
 }

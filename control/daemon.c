@@ -23,6 +23,7 @@
 #include "log.h"
 #include "rpc_methods.h"
 #include "rpc_server.h"
+#include "session_batch.h"
 #include "store.h"
 #include "vault.h"
 
@@ -79,7 +80,21 @@ static const struct model *desired_get(void *context)
 {
 	const struct daemon *daemon = context;
 
-	return daemon->desired;
+	return daemon->effective;
+}
+
+static bool object_refused(void *context, const struct plan_object *object, const char *text)
+{
+	struct daemon *daemon = context;
+
+	return sessions_refused(&daemon->sessions, object, text);
+}
+
+static void sequence_ends(void *context, uint32_t sa)
+{
+	struct daemon *daemon = context;
+
+	sessions_sequence_ends(&daemon->sessions, sa);
 }
 
 static void dataplane_arrived(void *context)
@@ -99,7 +114,7 @@ static void counters_final(void *context, const struct counters_map *map)
 {
 	struct daemon *daemon = context;
 
-	if (totals_update(&daemon->totals, map, daemon->desired) == 0)
+	if (totals_update(&daemon->totals, map, daemon->effective) == 0)
 		totals_record(daemon);
 }
 
@@ -184,7 +199,7 @@ static void sample_due(evutil_socket_t fd, short what, void *context)
 {
 	struct daemon *daemon = context;
 
-	if (totals_update(&daemon->totals, daemon->reconcile.map, daemon->desired) == 0)
+	if (totals_update(&daemon->totals, daemon->reconcile.map, daemon->effective) == 0)
 		totals_record(daemon);
 	lives_record(daemon);
 	if (daemon->history != NULL)
@@ -301,6 +316,8 @@ static int reconcile_start(struct daemon *daemon)
 		.read = reconcile_read,
 		.read_last = reconcile_read_last,
 		.idle = reconcile_idle,
+		.refused = object_refused,
+		.sequence_ends = sequence_ends,
 	};
 	return reconcile_open(&daemon->reconcile, daemon->options.dataplane);
 }
@@ -314,6 +331,7 @@ int daemon_create(const struct daemon_options *options, struct daemon **out)
 		return -ENOMEM;
 	daemon->options = *options;
 	STAILQ_INIT(&daemon->changes.queue);
+	sessions_init(&daemon->sessions, daemon);
 	signal(SIGPIPE, SIG_IGN);
 	json_set_alloc_funcs(malloc, json_free_wiping);
 	ret = state_open(daemon);
@@ -324,6 +342,10 @@ int daemon_create(const struct daemon_options *options, struct daemon **out)
 	ret = daemon->base == NULL ? -ENOMEM : events_open(daemon);
 	if (ret == 0)
 		ret = changes_open(daemon);
+	if (ret == 0)
+		ret = sessions_load(&daemon->sessions);
+	if (ret == 0)
+		ret = sessions_timers_open(&daemon->sessions);
 	if (ret == 0)
 		ret = reconcile_start(daemon);
 	if (ret == 0)
@@ -353,14 +375,16 @@ void daemon_destroy(struct daemon *daemon)
 {
 	if (daemon == NULL)
 		return;
-	if (daemon->store != NULL && daemon->desired != NULL &&
-	    totals_update(&daemon->totals, daemon->reconcile.map, daemon->desired) == 0 &&
+	if (daemon->store != NULL && daemon->effective != NULL &&
+	    totals_update(&daemon->totals, daemon->reconcile.map, daemon->effective) == 0 &&
 	    daemon->totals.path != NULL)
 		totals_save(&daemon->totals);
 	if (daemon->store != NULL)
 		lives_record(daemon);
+	sessions_timers_close(&daemon->sessions);
 	rpc_server_destroy(daemon->rpc);
 	daemon->rpc = NULL;
+	sessions_batch_clear(&daemon->sessions);
 	changes_close(daemon);
 	reconcile_close(&daemon->reconcile);
 	graph_service_stop(daemon->graphs);
@@ -379,6 +403,9 @@ void daemon_destroy(struct daemon *daemon)
 		journal_flush(&daemon->journal);
 	journal_close(&daemon->journal);
 	free(daemon->places);
+	sessions_close(&daemon->sessions);
+	session_failures_clear(&daemon->sessions);
+	model_destroy(daemon->effective);
 	model_destroy(daemon->desired);
 	store_close(daemon->store);
 	vault_close(daemon->vault);

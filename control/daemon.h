@@ -6,6 +6,7 @@
 #include "change.h"
 #include "journal.h"
 #include "reconcile.h"
+#include "session.h"
 #include "totals.h"
 #include "worker_load.h"
 
@@ -46,7 +47,9 @@ struct daemon {
 	struct event *second;
 	struct vault *vault;
 	struct store *store;
-	struct model *desired;
+	struct model *desired;   /* what operators want */
+	struct model *effective; /* that, with what IKE negotiated: what the dataplane shall have */
+	struct sessions sessions;
 	struct changes changes;
 	struct reconcile reconcile;
 	struct totals totals;
@@ -74,6 +77,8 @@ void daemon_destroy(struct daemon *daemon);
 void daemon_event(struct daemon *daemon, const char *kind, const char *text, const char *tenant,
 		  const char *tunnel);
 
+/* As above, one that is made already; taken. */
+void daemon_event_tell(struct daemon *daemon, json_t *event);
 /* One that the dataplane tells of. */
 void daemon_happened(struct daemon *daemon, const struct abi_event *event);
 

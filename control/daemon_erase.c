@@ -15,7 +15,8 @@ static bool desired_knows(const void *context, const char *tenant, const char *t
 {
 	const struct tenant *found = model_tenant(context, tenant);
 
-	return found != NULL && (tunnel == NULL || tenant_tunnel(found, tunnel) != NULL);
+	return found != NULL && (tunnel == NULL || tenant_tunnel(found, tunnel) != NULL ||
+				 tenant_remote_access(found, tunnel) != NULL);
 }
 
 bool daemon_loses(const struct model *from, const struct model *to)
@@ -28,6 +29,10 @@ bool daemon_loses(const struct model *from, const struct model *to)
 			continue;
 		for (size_t k = 0; kept != NULL && k < tenant->n_tunnels; k++) {
 			if (tenant_tunnel(kept, tenant->tunnels[k]->name) == NULL)
+				return true;
+		}
+		for (size_t k = 0; kept != NULL && k < tenant->n_remote_access; k++) {
+			if (tenant_remote_access(kept, tenant->remote_access[k]->name) == NULL)
 				return true;
 		}
 		if (kept == NULL)
@@ -50,7 +55,7 @@ void daemon_erase(struct daemon *daemon)
 
 	if (!daemon->erase_owed)
 		return;
-	swept = totals_sweep(&daemon->totals, daemon->desired);
+	swept = totals_sweep(&daemon->totals, daemon->effective);
 	if (swept > 0)
 		swept = totals_save(&daemon->totals);
 	erased = history_forget(daemon);

@@ -12,7 +12,7 @@
 #include "rpc_server.h"
 
 /* To the system log, to the journal and to subscribers. Takes the event. */
-static void event_tell(struct daemon *daemon, json_t *event)
+void daemon_event_tell(struct daemon *daemon, json_t *event)
 {
 	if (event == NULL)
 		return;
@@ -39,7 +39,7 @@ void daemon_event(struct daemon *daemon, const char *kind, const char *text, con
 		json_object_set_new(event, "tenant", json_string(tenant));
 	if (tunnel != NULL)
 		json_object_set_new(event, "tunnel", json_string(tunnel));
-	event_tell(daemon, event);
+	daemon_event_tell(daemon, event);
 }
 
 /* -- of the dataplane -- */
@@ -49,16 +49,14 @@ struct subject {
 	const struct tenant *tenant;
 	const struct tunnel *tunnel;
 	const struct sa *sa; /* NULL: of none, or it is gone */
+	const char *owner;   /* the tunnel, of a client its remote access */
 	char of[160];        /* tunnel 'b' of tenant 'a' */
 	char sa_of[224];     /* outbound SA 0x2001 of tunnel ... */
 };
 
-static bool subject_find(const struct model *model, const struct abi_event *event,
-			 struct subject *subject)
+static void subject_search(const struct model *model, const struct abi_event *event,
+			   struct subject *subject)
 {
-	const char *way = "";
-
-	memset(subject, 0, sizeof(*subject));
 	for (size_t i = 0; i < model->n_tenants; i++) {
 		if (model->tenants[i]->id == event->tenant)
 			subject->tenant = model->tenants[i];
@@ -67,8 +65,24 @@ static bool subject_find(const struct model *model, const struct abi_event *even
 		if (subject->tenant->tunnels[i]->id == event->tunnel)
 			subject->tunnel = subject->tenant->tunnels[i];
 	}
+}
+
+static bool subject_find(const struct daemon *daemon, const struct abi_event *event,
+			 struct subject *subject)
+{
+	const struct session *session = sessions_by_tunnel(&daemon->sessions, event->tunnel);
+	const char *way = "";
+
+	memset(subject, 0, sizeof(*subject));
+	if (session == NULL) {
+		subject_search(daemon->effective, event, subject);
+	} else if (session->tenant->id == event->tenant) { /* of which there may be thousands */
+		subject->tenant = model_tenant(daemon->effective, session->tenant->name);
+		subject->tunnel = session->made;
+	}
 	if (subject->tunnel == NULL)
 		return false;
+	subject->owner = session == NULL ? subject->tunnel->name : session->owner;
 	for (size_t i = 0; i < subject->tunnel->n_sas; i++) {
 		if (subject->tunnel->sas[i].id == event->sa)
 			subject->sa = &subject->tunnel->sas[i];
@@ -87,8 +101,10 @@ static json_t *event_make(const struct abi_event *event, const struct subject *s
 {
 	json_t *json =
 		json_pack("{s:s, s:f, s:s, s:s}", "kind", kind, "time", (double)event->time / 1e9,
-			  "tenant", subject->tenant->name, "tunnel", subject->tunnel->name);
+			  "tenant", subject->tenant->name, "tunnel", subject->owner);
 
+	if (strcmp(subject->owner, subject->tunnel->name) != 0)
+		json_object_set_new(json, "client", json_string(subject->tunnel->name));
 	if (event->sa == 0)
 		return json;
 	json_object_set_new(json, "spi", json_integer(ntohl(event->spi)));
@@ -262,7 +278,7 @@ void daemon_happened(struct daemon *daemon, const struct abi_event *event)
 	json_t *json;
 
 	/* What is gone has no name any more, and its events went with it. */
-	if (!subject_find(daemon->desired, event, &subject))
+	if (sessions_happened(&daemon->sessions, event) || !subject_find(daemon, event, &subject))
 		return;
 	switch (event->kind) {
 	case ABI_EVENT_SA_SOFT:
@@ -288,5 +304,5 @@ void daemon_happened(struct daemon *daemon, const struct abi_event *event)
 	default:
 		return;
 	}
-	event_tell(daemon, json);
+	daemon_event_tell(daemon, json);
 }

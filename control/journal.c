@@ -210,7 +210,8 @@ static void owner_take(void *context, const char *tenant, const char *tunnel)
 	struct owner *bigger;
 
 	if (tenant == NULL || tunnel == NULL || tenant[0] == '\0' ||
-	    (!whole && (tunnel[0] == '\0' || tenant_tunnel(found, tunnel) != NULL)))
+	    (!whole && (tunnel[0] == '\0' || tenant_tunnel(found, tunnel) != NULL ||
+			tenant_remote_access(found, tunnel) != NULL)))
 		return;
 	bigger = reallocarray(gone->owners, gone->n + 1, sizeof(*bigger));
 	if (bigger == NULL) {

@@ -184,6 +184,8 @@ void plan_set_tunnel(struct plan_set *set, const struct vault *vault, const stru
 	record->remote_port = tunnel->remote_port;
 	record->mtu = tunnel->mtu;
 	policy_put(tunnel, record);
+	if (tunnel->ike != NULL && tunnel->ike->start == IKE_TRAP)
+		record->flags |= ABI_TUNNEL_ACQUIRE;
 	whole.record = *record;
 	if (tunnel->n_selectors > 0)
 		vault_digest(vault, VAULT_COOKIE, tunnel->selectors,

@@ -87,6 +87,18 @@ static void push_free(struct push *push)
 	free(push);
 }
 
+/* Only where it is what IKE negotiated can the one object go, and the others stay. */
+static bool culprit_drop(struct reconcile *reconcile, const struct push *push, int error,
+			 uint32_t index, const char *text)
+{
+	/* A change of what operators want is refused as a whole. */
+	bool may = push->now == NULL || push->now->generation == push->next->generation;
+
+	return may && error != -EBUSY && error != -ECANCELED && index < push->plan->n &&
+	       reconcile->hooks.refused(reconcile->hooks.context, push->plan->steps[index].object,
+					text);
+}
+
 /* Which tenant made the dataplane refuse? UINT32_MAX: can't be told. */
 static uint32_t culprit_find(const struct plan *plan, uint32_t index, const char **name)
 {
@@ -155,7 +167,9 @@ static void push_done(void *context, int error, uint32_t index, const char *text
 		}
 	} else if (error != -ENOTCONN) {
 		reconcile_leases_take_back(reconcile, push->plan);
-		if (all)
+		if (culprit_drop(reconcile, push, error, index, text))
+			reconcile->again = true;
+		else if (all)
 			all_refused(reconcile, push->plan, error, index, text);
 		else
 			reconcile->again = true; /* leases of what stays are found again */
@@ -200,7 +214,8 @@ int reconcile_push(struct reconcile *reconcile, struct plan *plan, const struct 
 	if (push->next == NULL || (now != NULL && push->now == NULL))
 		goto fail;
 	reconcile->busy = true;
-	if (next->generation == 0 && plan->n == 0) {
+	if (plan->n == 0 &&
+	    (next->generation == 0 || (now != NULL && now->generation == next->generation))) {
 		push_done(push, 0, 0, "");
 		return 0;
 	}

@@ -29,7 +29,7 @@ struct vault;
 
 struct reconcile_hooks {
 	void *context;
-	/* The desired state as it is now; borrowed. */
+	/* What the dataplane shall have, as it is now; borrowed. */
 	const struct model *(*desired)(void *context);
 	/* A dataplane has come; its capacities are in reconcile->hello. */
 	void (*up)(void *context);
@@ -44,6 +44,13 @@ struct reconcile_hooks {
 	uint64_t (*read_last)(void *context, uint64_t boot);
 	/* Nothing is under way: a change may be sent. */
 	void (*idle)(void *context);
+	/*
+	 * This made the dataplane refuse. Returns whether it is wanted no more, so that the rest may be tried
+	 * again.
+	 */
+	bool (*refused)(void *context, const struct plan_object *object, const char *text);
+	/* An outbound SA nears its last sequence number. */
+	void (*sequence_ends)(void *context, uint32_t sa);
 };
 
 /* error: 0, -ENOTCONN (unknown, it will be seen at the next connect), or what refused it. */

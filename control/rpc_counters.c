@@ -65,14 +65,14 @@ void rpc_counters_get(void *context, struct rpc_request *request)
 	json_t *tenants, *tunnels;
 
 	if (!rpc_params_check(request, known) ||
-	    !rpc_params_tenant(request, daemon->desired, &only) ||
+	    !rpc_params_tenant(request, daemon->effective, &only) ||
 	    !rpc_params_tunnel(request, only, &tunnel))
 		return;
-	totals_update(&daemon->totals, daemon->reconcile.map, daemon->desired);
+	totals_update(&daemon->totals, daemon->reconcile.map, daemon->effective);
 	tenants = json_array();
 	tunnels = json_array();
-	for (size_t i = 0; i < daemon->desired->n_tenants; i++) {
-		const struct tenant *tenant = daemon->desired->tenants[i];
+	for (size_t i = 0; i < daemon->effective->n_tenants; i++) {
+		const struct tenant *tenant = daemon->effective->tenants[i];
 
 		if (only != NULL && only != tenant)
 			continue;
@@ -130,14 +130,14 @@ void rpc_drop_list(void *context, struct rpc_request *request)
 	json_t *list;
 
 	if (!rpc_params_check(request, known) ||
-	    !rpc_params_tenant(request, daemon->desired, &only))
+	    !rpc_params_tenant(request, daemon->effective, &only))
 		return;
-	totals_update(&daemon->totals, daemon->reconcile.map, daemon->desired);
+	totals_update(&daemon->totals, daemon->reconcile.map, daemon->effective);
 	list = json_array();
 	if (only == NULL)
 		nobodys_append(list, daemon);
-	for (size_t i = 0; i < daemon->desired->n_tenants; i++) {
-		const struct tenant *tenant = daemon->desired->tenants[i];
+	for (size_t i = 0; i < daemon->effective->n_tenants; i++) {
+		const struct tenant *tenant = daemon->effective->tenants[i];
 		const struct totals_tenant *row = totals_tenant(&daemon->totals, tenant->id);
 
 		if (row != NULL && (only == NULL || only == tenant))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Methods that list the desired state, with what the dataplane counts of it. */
+/* Methods that list what the dataplane shall have, with what it counts of it. */
 #include "rpc_methods.h"
 
 #include <stdlib.h>
@@ -29,7 +29,7 @@ static bool filter_read(struct filter *filter, void *context, struct rpc_request
 	filter->daemon = context;
 	filter->tunnel = NULL;
 	return rpc_params_check(request, tunnels ? with : without) &&
-	       rpc_params_tenant(request, filter->daemon->desired, &filter->tenant) &&
+	       rpc_params_tenant(request, filter->daemon->effective, &filter->tenant) &&
 	       (!tunnels || rpc_params_tunnel(request, filter->tenant, &filter->tunnel));
 }
 
@@ -57,8 +57,8 @@ void rpc_tenant_list(void *context, struct rpc_request *request)
 		json_decref(list);
 		return;
 	}
-	for (size_t i = 0; i < daemon->desired->n_tenants; i++) {
-		const struct tenant *tenant = daemon->desired->tenants[i];
+	for (size_t i = 0; i < daemon->effective->n_tenants; i++) {
+		const struct tenant *tenant = daemon->effective->tenants[i];
 
 		json_array_append_new(
 			list,
@@ -129,8 +129,8 @@ void rpc_sa_list(void *context, struct rpc_request *request)
 		json_decref(list);
 		return;
 	}
-	for (size_t i = 0; i < filter.daemon->desired->n_tenants; i++) {
-		const struct tenant *tenant = filter.daemon->desired->tenants[i];
+	for (size_t i = 0; i < filter.daemon->effective->n_tenants; i++) {
+		const struct tenant *tenant = filter.daemon->effective->tenants[i];
 
 		for (size_t k = 0; filter_takes(&filter, tenant) && k < tenant->n_tunnels; k++) {
 			const struct tunnel *tunnel = tenant->tunnels[k];
@@ -174,7 +174,7 @@ void rpc_attachment_list(void *context, struct rpc_request *request)
 		json_decref(list);
 		return;
 	}
-	model = filter.daemon->desired;
+	model = filter.daemon->effective;
 	for (size_t i = 0; filter.tenant == NULL && i < model->n_underlay; i++)
 		attachment_append(list, filter.daemon, NULL, model->underlay[i]);
 	for (size_t i = 0; i < model->n_tenants; i++) {
@@ -222,7 +222,7 @@ void rpc_route_list(void *context, struct rpc_request *request)
 		json_decref(list);
 		return;
 	}
-	model = filter.daemon->desired;
+	model = filter.daemon->effective;
 	for (size_t i = 0; filter.tenant == NULL && i < model->n_underlay; i++) {
 		for (size_t k = 0; k < model->underlay[i]->n_routes; k++)
 			route_append(list, NULL, &model->underlay[i]->routes[k]);

@@ -137,8 +137,8 @@ static void system_status(void *context, struct rpc_request *request)
 
 	if (!rpc_params_check(request, known))
 		return;
-	for (size_t i = 0; i < daemon->desired->n_tenants; i++) {
-		const struct tenant *tenant = daemon->desired->tenants[i];
+	for (size_t i = 0; i < daemon->effective->n_tenants; i++) {
+		const struct tenant *tenant = daemon->effective->tenants[i];
 
 		tunnels += (json_int_t)tenant->n_tunnels;
 		for (size_t k = 0; k < tenant->n_tunnels; k++)
@@ -196,6 +196,12 @@ const struct rpc_method rpc_methods[] = {
 	{ "trace.start", RPC_ROLE_OPERATOR, rpc_trace_start },
 	{ "trace.stop", RPC_ROLE_OPERATOR, rpc_trace_stop },
 	{ "trace.read", RPC_ROLE_OPERATOR, rpc_trace_read },
+	{ "ike.open", RPC_ROLE_OPERATOR, rpc_ike_open },
+	{ "ike.sa.set", RPC_ROLE_OPERATOR, rpc_ike_sa_set },
+	{ "ike.sa.update", RPC_ROLE_OPERATOR, rpc_ike_sa_update },
+	{ "ike.sa.delete", RPC_ROLE_OPERATOR, rpc_ike_sa_delete },
+	{ "ike.sync", RPC_ROLE_OPERATOR, rpc_ike_sync },
+	{ "ike.event", RPC_ROLE_OPERATOR, rpc_ike_event },
 	{ "audit.list", RPC_ROLE_AUDITOR, rpc_audit_list },
 	{ "audit.verify", RPC_ROLE_AUDITOR, rpc_audit_verify },
 	{ NULL, RPC_ROLE_NONE, NULL },

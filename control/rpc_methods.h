@@ -67,6 +67,13 @@ void rpc_neighbour_list(void *context, struct rpc_request *request);
 void rpc_trace_start(void *context, struct rpc_request *request);
 void rpc_trace_stop(void *context, struct rpc_request *request);
 void rpc_trace_read(void *context, struct rpc_request *request);
+/* rpc_ike.c */
+void rpc_ike_open(void *context, struct rpc_request *request);
+void rpc_ike_sa_set(void *context, struct rpc_request *request);
+void rpc_ike_sa_update(void *context, struct rpc_request *request);
+void rpc_ike_sa_delete(void *context, struct rpc_request *request);
+void rpc_ike_sync(void *context, struct rpc_request *request);
+void rpc_ike_event(void *context, struct rpc_request *request);
 /* rpc_graph.c */
 void rpc_graph_render(void *context, struct rpc_request *request);
 

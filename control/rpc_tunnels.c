@@ -85,11 +85,11 @@ static void list_reply(struct tunnel_question *question)
 	struct daemon *daemon = question->daemon;
 	json_t *list = json_array();
 
-	totals_update(&daemon->totals, daemon->reconcile.map, daemon->desired);
+	totals_update(&daemon->totals, daemon->reconcile.map, daemon->effective);
 	if (question->n_states > 0)
 		qsort(question->states, question->n_states, sizeof(*question->states), state_order);
-	for (size_t i = 0; i < daemon->desired->n_tenants; i++) {
-		const struct tenant *tenant = daemon->desired->tenants[i];
+	for (size_t i = 0; i < daemon->effective->n_tenants; i++) {
+		const struct tenant *tenant = daemon->effective->tenants[i];
 
 		if (question->tenant[0] != '\0' && strcmp(question->tenant, tenant->name) != 0)
 			continue;
@@ -123,7 +123,7 @@ void rpc_tunnel_list(void *context, struct rpc_request *request)
 	const struct tunnel *tunnel;
 
 	if (!rpc_params_check(request, known) ||
-	    !rpc_params_tenant(request, daemon->desired, &tenant) ||
+	    !rpc_params_tenant(request, daemon->effective, &tenant) ||
 	    !rpc_params_tunnel(request, tenant, &tunnel))
 		return;
 	question = calloc(1, sizeof(*question));

@@ -113,6 +113,44 @@ int store_event_owners(struct store *store,
 		       void (*each)(void *context, const char *tenant, const char *tunnel),
 		       void *context);
 
+/*
+ * What IKE negotiated: an SA by the charon that set it (its instance) and its handle, an IKE SA by its
+ * unique id. Documents are JSON; `serial` says in which order SAs were set.
+ */
+struct store_session {
+	uint64_t instance;
+	uint64_t handle;
+	uint64_t serial;
+	const char *document;
+	uint8_t digest[VAULT_DIGEST_LEN]; /* of key and salt */
+	const uint8_t *sealed;
+	size_t sealed_size;
+};
+int store_session_set(struct store *store, const struct store_session *session);
+/* Its key goes with it, and is remembered as spent at that time (seconds). */
+int store_session_delete(struct store *store, uint64_t instance, uint64_t handle,
+			 const uint8_t digest[VAULT_DIGEST_LEN], int64_t now);
+/* In the order of `serial`; what `each` returns other than 0 ends it. */
+int store_session_list(struct store *store,
+		       int (*each)(void *context, const struct store_session *session),
+		       void *context);
+int store_ike_set(struct store *store, uint64_t instance, uint64_t id, const char *document);
+int store_ike_delete(struct store *store, uint64_t instance, uint64_t id);
+int store_ike_list(struct store *store,
+		   int (*each)(void *context, uint64_t instance, uint64_t id, const char *document),
+		   void *context);
+/* Was this key deleted a short time ago? 1 or 0. */
+int store_key_is_spent(struct store *store, const uint8_t digest[VAULT_DIGEST_LEN]);
+/* Forgets keys that were deleted before that time, with their leases and lives: `most` of them. */
+int store_spent_prune(struct store *store, int64_t before, unsigned int most);
+
+/* Failed logins: a document under a name. */
+int store_lockout_set(struct store *store, const char *name, const char *document);
+int store_lockout_delete(struct store *store, const char *name);
+int store_lockout_list(struct store *store,
+		       void (*each)(void *context, const char *name, const char *document),
+		       void *context);
+
 struct audit_entry {
 	int64_t id;
 	int64_t time; /* ns since the epoch */

@@ -16,7 +16,7 @@
 
 /*
  * 2: lives and events, and tunnels and SAs may have members that version 1 does not know.
- * 3: tunnels may have IKE, and tenants remote access.
+ * 3: tunnels may have IKE, and tenants remote access; what IKE negotiates.
  */
 #define SCHEMA_VERSION 3
 
@@ -42,6 +42,17 @@ static const char schema[] =
 	" time INTEGER NOT NULL, tenant TEXT NOT NULL, tunnel TEXT NOT NULL,"
 	" document TEXT NOT NULL);"
 	"CREATE INDEX IF NOT EXISTS event_of ON event (tenant, id);"
+	"CREATE TABLE IF NOT EXISTS session (instance INTEGER, handle INTEGER,"
+	" serial INTEGER NOT NULL, document TEXT NOT NULL, digest BLOB NOT NULL,"
+	" sealed BLOB NOT NULL, PRIMARY KEY (instance, handle)) WITHOUT ROWID;"
+	"CREATE TABLE IF NOT EXISTS ike (instance INTEGER, id INTEGER, document TEXT NOT NULL,"
+	" PRIMARY KEY (instance, id)) WITHOUT ROWID;"
+	/* keys of SAs that were negotiated and are deleted */
+	"CREATE TABLE IF NOT EXISTS spent (digest BLOB PRIMARY KEY, time INTEGER NOT NULL)"
+	" WITHOUT ROWID;"
+	"CREATE INDEX IF NOT EXISTS spent_at ON spent (time);"
+	"CREATE TABLE IF NOT EXISTS lockout (name TEXT PRIMARY KEY, document TEXT NOT NULL)"
+	" WITHOUT ROWID;"
 	/* document NULL: it was not there */
 	"CREATE TABLE IF NOT EXISTS before (kind TEXT, name TEXT, document TEXT,"
 	" PRIMARY KEY (kind, name)) WITHOUT ROWID;"
@@ -101,6 +112,24 @@ static const char *const sql[STORE_STATEMENTS] = {
 				   " (SELECT id FROM event ORDER BY id DESC LIMIT 1 OFFSET ?1)",
 	[STORE_EVENT_ERASE] = "DELETE FROM event WHERE tenant = ?1 AND (?2 IS NULL OR tunnel = ?2)",
 	[STORE_EVENT_OWNERS] = "SELECT DISTINCT tenant, tunnel FROM event",
+	[STORE_SESSION_SET] = "INSERT OR REPLACE INTO session VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+	[STORE_SESSION_DELETE] = "DELETE FROM session WHERE instance = ?1 AND handle = ?2",
+	[STORE_SESSION_LIST] = "SELECT instance, handle, serial, document, digest, sealed"
+			       " FROM session ORDER BY serial",
+	[STORE_IKE_SET] = "INSERT OR REPLACE INTO ike VALUES (?1, ?2, ?3)",
+	[STORE_IKE_DELETE] = "DELETE FROM ike WHERE instance = ?1 AND id = ?2",
+	[STORE_IKE_LIST] = "SELECT instance, id, document FROM ike",
+	[STORE_SPENT_ADD] = "INSERT OR REPLACE INTO spent VALUES (?1, ?2)",
+	[STORE_SPENT_GET] = "SELECT 1 FROM spent WHERE digest = ?1",
+	[STORE_SPENT_LEASES] = "DELETE FROM lease WHERE digest IN"
+			       " (SELECT digest FROM spent WHERE time < ?1 ORDER BY time LIMIT ?2)",
+	[STORE_SPENT_LIVES] = "DELETE FROM life WHERE digest IN"
+			      " (SELECT digest FROM spent WHERE time < ?1 ORDER BY time LIMIT ?2)",
+	[STORE_SPENT_PRUNE] = "DELETE FROM spent WHERE digest IN"
+			      " (SELECT digest FROM spent WHERE time < ?1 ORDER BY time LIMIT ?2)",
+	[STORE_LOCKOUT_SET] = "INSERT OR REPLACE INTO lockout VALUES (?1, ?2)",
+	[STORE_LOCKOUT_DELETE] = "DELETE FROM lockout WHERE name = ?1",
+	[STORE_LOCKOUT_LIST] = "SELECT name, document FROM lockout",
 	[STORE_AUDIT_LAST] = "SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1",
 	[STORE_AUDIT_ADD] = "INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
 	[STORE_AUDIT_LIST] = "SELECT * FROM audit ORDER BY id DESC LIMIT ?1",

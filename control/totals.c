@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -177,6 +178,34 @@ int totals_update(struct totals *totals, const struct counters_map *map, const s
 					  totals->tenants[tenant->id]);
 	}
 	return ret;
+}
+
+const struct totals_tunnel *totals_take(struct totals *totals, const struct counters_map *map,
+					uint32_t tenant, uint32_t tunnel)
+{
+	struct totals_tenant *row = totals_tenant_put(totals, tenant);
+
+	if (map != NULL && row != NULL) {
+		boot_take(totals, map->header.boot);
+		tunnel_take(totals, map, tunnel, row);
+	}
+	return totals_tunnel_put(totals, tunnel);
+}
+
+uint64_t totals_inner_bytes(const struct totals_tunnel *row)
+{
+	const size_t out = offsetof(struct counters_tunnel, out_inner_bytes) / sizeof(uint64_t);
+	const size_t in = offsetof(struct counters_tunnel, in_inner_bytes) / sizeof(uint64_t);
+
+	return row->total[out] + row->total[in];
+}
+
+void totals_forget(struct totals *totals, uint32_t tunnel)
+{
+	if (tunnel >= totals->n_tunnels)
+		return;
+	free(totals->tunnels[tunnel]);
+	totals->tunnels[tunnel] = NULL;
 }
 
 void totals_clear(struct totals *totals)

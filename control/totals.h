@@ -47,6 +47,13 @@ int totals_open(struct totals *totals, const char *directory);
 void totals_close(struct totals *totals);
 /* Takes in the counters of what the model has. `map` may be NULL. */
 int totals_update(struct totals *totals, const struct counters_map *map, const struct model *model);
+/* Takes in those of one tunnel, and gives its row; NULL: no memory. */
+const struct totals_tunnel *totals_take(struct totals *totals, const struct counters_map *map,
+					uint32_t tenant, uint32_t tunnel);
+/* Of inner packets, both ways. */
+uint64_t totals_inner_bytes(const struct totals_tunnel *row);
+/* The tunnel is gone for good; what it carried stays in its tenant's. */
+void totals_forget(struct totals *totals, uint32_t tunnel);
 /*
  * Forgets what the model doesn't have; returns how many rows, or -ENOMEM. While there is a way back
  * to another model, rows stay: they go on when it is taken.

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What charon's plugin is told: counters, ends of lifetimes, peers that moved, packets without an SA. */
+#include <arpa/inet.h>
+#include <string.h>
+#include <time.h>
+
+#include <event2/event.h>
+
+#include "address.h"
+#include "counters_map.h"
+#include "daemon.h"
+#include "ike_secrets.h"
+#include "log.h"
+#include "session_batch.h"
+#include "store.h"
+
+#define USAGE_S    2
+#define SWEEP_S    5
+#define SPENT_MOST 2000 /* keys that are forgotten at a time: more than can be deleted meanwhile */
+
+/* Is it of the charon that is connected? */
+static bool is_of_plugin(const struct sessions *sessions, uint64_t instance)
+{
+	return sessions->plugin.connection != NULL && instance == sessions->instance;
+}
+
+void session_expire(struct sessions *sessions, const struct session_sa *sa, bool hard)
+{
+	if (is_of_plugin(sessions, sa->instance))
+		rpc_listener_tell(
+			&sessions->plugin, "ike.expire",
+			json_pack("{s:I, s:b}", "sa", (json_int_t)sa->handle, "hard", hard), true);
+}
+
+void session_ike_close(struct sessions *sessions, const struct session_ike *ike)
+{
+	if (is_of_plugin(sessions, ike->instance))
+		rpc_listener_tell(&sessions->plugin, "ike.close",
+				  json_pack("{s:I}", "id", (json_int_t)ike->id), true);
+}
+
+void session_close_ikes(struct sessions *sessions, const struct session *session)
+{
+	const struct session_ike *last = NULL;
+	const struct session_sa *sa;
+
+	TAILQ_FOREACH (sa, &session->sas, link) {
+		if (sa->ike != last)
+			session_ike_close(sessions, sa->ike);
+		last = sa->ike;
+	}
+}
+
+void sessions_tell_secrets(struct sessions *sessions)
+{
+	struct daemon *daemon = sessions->daemon;
+	json_t *secrets;
+
+	sessions->secrets_owed = false;
+	if (sessions->plugin.connection == NULL)
+		return;
+	secrets = ike_secrets_render(daemon->desired, daemon->vault);
+	if (secrets == NULL) {
+		log_error("secrets can't be told to strongSwan: out of memory");
+		return;
+	}
+	rpc_listener_tell(&sessions->plugin, "ike.secrets",
+			  json_pack("{s:o, s:o}", "secrets", secrets, "locked",
+				    sessions_locked_render(sessions)),
+			  true);
+}
+
+/* -- counters -- */
+
+static uint64_t grown(uint64_t now, uint64_t before)
+{
+	return now >= before ? now - before : now;
+}
+
+/* Takes in the counters of an SA; has it carried anything since? */
+static bool use_take(const struct counters_map *map, struct session_sa *sa, uint64_t now)
+{
+	struct session_use *use = &sa->use;
+	uint64_t counted[2] = { 0 }; /* packets and bytes, as in counters_sa */
+	bool more;
+
+	if (use->boot != map->header.boot) {
+		use->boot = map->header.boot;
+		use->raw[0] = use->raw[1] = 0;
+	}
+	counters_sum(map, &map->header.sa, sa->sa.id, counted, 2);
+	more = counted[0] != use->raw[0];
+	for (unsigned int i = 0; i < 2; i++) {
+		use->total[i] += grown(counted[i], use->raw[i]);
+		use->raw[i] = counted[i];
+	}
+	if (more || use->changed == 0)
+		use->changed = now;
+	return more;
+}
+
+static void usage_due(evutil_socket_t fd, short what, void *context)
+{
+	struct sessions *sessions = context;
+	const struct reconcile *reconcile = &sessions->daemon->reconcile;
+	uint64_t now = session_clock();
+	struct session *session;
+	struct session_sa *sa;
+	json_t *list;
+
+	/* While SAs are being set a row may be another SA's. */
+	if (reconcile->map == NULL || reconcile->busy || !reconcile->connected)
+		return;
+	list = json_array();
+	TAILQ_FOREACH (session, &sessions->list, link) {
+		TAILQ_FOREACH (sa, &session->sas, link) {
+			use_take(reconcile->map, sa, now);
+			if (!is_of_plugin(sessions, sa->instance) ||
+			    sa->use.told == sa->use.total[0])
+				continue;
+			json_array_append_new(list,
+					      json_pack("[I, I, I, I]", (json_int_t)sa->handle,
+							(json_int_t)sa->use.total[0],
+							(json_int_t)sa->use.total[1],
+							(json_int_t)(now - sa->use.changed)));
+		}
+	}
+	if (json_array_size(list) == 0) {
+		json_decref(list);
+		return;
+	}
+	if (!rpc_listener_tell(&sessions->plugin, "ike.usage", json_pack("{s:o}", "sas", list),
+			       false))
+		return; /* it is told with the next ones */
+	TAILQ_FOREACH (session, &sessions->list, link) {
+		TAILQ_FOREACH (sa, &session->sas, link)
+			sa->use.told = sa->use.total[0];
+	}
+}
+
+/* -- what the dataplane tells -- */
+
+static const char *address_or_empty(const struct abi_address *address, char text[ADDRESS_TEXT_LEN])
+{
+	if (address->family == 0)
+		text[0] = '\0';
+	else
+		address_format(address, text);
+	return text;
+}
+
+static void mapping_tell(struct sessions *sessions, const struct abi_event *event)
+{
+	const struct session *session = sessions_by_tunnel(sessions, event->tunnel);
+	const struct session_sa *sa = session == NULL ? NULL : session_sender(session);
+	char text[ADDRESS_TEXT_LEN];
+
+	/* charon has told that itself, or the dataplane followed before and back again. */
+	if (sa == NULL || !is_of_plugin(sessions, sa->instance) ||
+	    (address_equal(&sa->place.remote, &event->address) &&
+	     sa->place.remote_port == event->port))
+		return;
+	rpc_listener_tell(&sessions->plugin, "ike.mapping",
+			  json_pack("{s:I, s:s, s:i}", "sa", (json_int_t)sa->handle, "remote",
+				    address_or_empty(&event->address, text), "remote_port",
+				    event->port),
+			  true);
+}
+
+static void acquire_tell(struct sessions *sessions, const struct abi_event *event)
+{
+	char source[ADDRESS_TEXT_LEN], destination[ADDRESS_TEXT_LEN];
+
+	rpc_listener_tell(&sessions->plugin, "ike.acquire",
+			  json_pack("{s:I, s:i, s:s, s:s, s:i, s:i}", "if_id",
+				    (json_int_t)event->tunnel, "protocol", event->protocol,
+				    "source", address_or_empty(&event->address, source),
+				    "destination", address_or_empty(&event->to, destination),
+				    "source_port", event->port, "destination_port", event->to_port),
+			  false);
+}
+
+static void ended(struct sessions *sessions, const struct session_sa *sa, bool hard)
+{
+	session_expire(sessions, sa, hard);
+	if (hard && sa_is_orphan(sessions, sa))
+		session_submit_remove(sessions, sa);
+}
+
+bool sessions_happened(struct sessions *sessions, const struct abi_event *event)
+{
+	const struct session_sa *sa = sessions_sa_by_id(sessions, event->sa);
+
+	switch (event->kind) {
+	case ABI_EVENT_SA_SOFT:
+	case ABI_EVENT_SA_SEQUENCE:
+		if (sa != NULL)
+			ended(sessions, sa, false);
+		return sa != NULL;
+	case ABI_EVENT_SA_HARD:
+		if (sa != NULL)
+			ended(sessions, sa, true);
+		return false;
+	case ABI_EVENT_PEER_MOVED:
+		mapping_tell(sessions, event);
+		return false;
+	case ABI_EVENT_ACQUIRE:
+		acquire_tell(sessions, event);
+		return true;
+	default:
+		return false;
+	}
+}
+
+void sessions_sequence_ends(struct sessions *sessions, uint32_t sa_id)
+{
+	const struct session_sa *sa = sessions_sa_by_id(sessions, sa_id);
+
+	if (sa != NULL)
+		session_expire(sessions, sa, false);
+}
+
+/* What ended while nobody was there to be told. */
+void sessions_tell_ended(struct sessions *sessions)
+{
+	const struct reconcile *reconcile = &sessions->daemon->reconcile;
+	struct session *session;
+	struct session_sa *sa;
+
+	TAILQ_FOREACH (session, &sessions->list, link) {
+		TAILQ_FOREACH (sa, &session->sas, link) {
+			const struct life *life = life_find(&reconcile->lives, sa->sa.id);
+
+			sa->use.told = 0;
+			if (life != NULL && life->record.state != ABI_SA_LIVE)
+				session_expire(sessions, sa, life->record.state == ABI_SA_HARD);
+		}
+	}
+}
+
+/* -- what is done by time -- */
+
+static void spent_forget(struct sessions *sessions)
+{
+	struct store *store = sessions->daemon->store;
+	int ret = store_begin(store);
+
+	if (ret == 0)
+		ret = store_spent_prune(store, time(NULL) - SESSION_SPENT_S, SPENT_MOST);
+	if (ret == 0)
+		ret = store_commit(store);
+	if (ret < 0)
+		store_abort(store);
+}
+
+static void sweep_due(evutil_socket_t fd, short what, void *context)
+{
+	struct sessions *sessions = context;
+	uint64_t now = session_clock();
+	struct session *session;
+	struct session_sa *sa;
+
+	TAILQ_FOREACH (session, &sessions->list, link) {
+		TAILQ_FOREACH (sa, &session->sas, link) {
+			if (sa->goes != 0 && sa->goes <= now)
+				session_submit_remove(sessions, sa);
+		}
+	}
+	session_failures_sweep(sessions);
+	/* Who comes back after an outage may still name keys of before it. */
+	if (now - sessions->opened > SESSION_SPENT_S / 6)
+		spent_forget(sessions);
+}
+
+int sessions_timers_open(struct sessions *sessions)
+{
+	struct event_base *base = sessions->daemon->base;
+	struct timeval usage = { .tv_sec = USAGE_S }, sweep = { .tv_sec = SWEEP_S };
+
+	sessions->opened = session_clock();
+	sessions->usage = event_new(base, -1, EV_PERSIST, usage_due, sessions);
+	sessions->sweep = event_new(base, -1, EV_PERSIST, sweep_due, sessions);
+	if (sessions->usage == NULL || sessions->sweep == NULL ||
+	    event_add(sessions->usage, &usage) < 0 || event_add(sessions->sweep, &sweep) < 0)
+		return -1;
+	return 0;
+}
+
+void sessions_timers_close(struct sessions *sessions)
+{
+	if (sessions->usage != NULL)
+		event_free(sessions->usage);
+	if (sessions->sweep != NULL)
+		event_free(sessions->sweep);
+	rpc_listener_release(&sessions->plugin);
+}
