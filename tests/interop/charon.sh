@@ -1,23 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # shellcheck shell=bash
 #
-# strongSwan's charon in nodes of scripts/world.sh: IKEv2, and ESP in userspace by its kernel-libipsec,
-# which needs nothing of the kernel but /dev/net/tun and always speaks ESP in UDP. Sourced after lib.sh.
+# strongSwan's charon in nodes of scripts/world.sh, as peers and clients: IKEv2, and ESP in userspace by its
+# kernel-libipsec, which needs nothing of the kernel but /dev/net/tun and always speaks ESP in UDP. Sourced
+# after scripts/ike.sh.
 #
-# A charon beside a gateway negotiates for it: IKE is the host's. Its own ESP engine never sees a packet,
-# for ESP is taken by the gateway; the keys that it negotiated are read from its log and given to the
-# gateway. The log is below $WORLD, which only root may enter and which goes with the test.
+# In tests/interop/strongswan one beside a gateway negotiates for it without kaido's plugin. Its own ESP engine
+# never sees a packet, for ESP is taken by the gateway; the keys that it negotiated are read from its log and given
+# to the gateway. The log is below $WORLD, which only root may enter and which goes with the test.
 
-CHARON=
-CHARON_SWANCTL= # a copy: AppArmor confines the one at its own place to files of /etc
-
-charon_begin()
-{
-	CHARON=$("$KAIDO_ROOT/scripts/charon")
-	[[ -c /dev/net/tun ]] || die "/dev/net/tun is not there; try: modprobe tun"
-	CHARON_SWANCTL=$WORLD/swanctl
-	cp "$(command -v swanctl)" "$CHARON_SWANCTL"
-}
+CHARON_PLUGINS=(
+	random nonce openssl pem pkcs1 pkcs8 x509 pubkey revocation constraints sha1 sha2 hmac kdf gcm md5
+	kernel-libipsec kernel-netlink socket-default eap-identity eap-mschapv2 eap-tls resolve vici
+)
+# shellcheck disable=SC2034 # for who sources this
+declare -A CHARON_PID=()
+CHARON_OPTIONS=() # lines of strongswan.conf, for those that are started from now on
 
 # charon_start NODE: its connections are read from standard input (swanctl.conf).
 charon_start()
@@ -25,32 +23,36 @@ charon_start()
 	# shellcheck disable=SC2034 # spawn stops it
 	local node=$1 dir=$WORLD/charon-$1 started
 
-	mkdir -m 700 "$dir"
+	[[ -c /dev/net/tun ]] || die "/dev/net/tun is not there; try: modprobe tun"
+	[[ -d $dir ]] || mkdir -m 700 "$dir"
 	cat >"$dir/swanctl.conf"
 	charon_settings "$dir" >"$dir/strongswan.conf"
 	STRONGSWAN_CONF=$dir/strongswan.conf spawn started "$dir/output" \
 		ip netns exec "$KAIDO_TAG-$node" "$CHARON"
+	# shellcheck disable=SC2034 # for who sources this
+	CHARON_PID[$node]=$started
 	wait_for 60 "charon of $node" swanctl_of "$node" --stats
 	swanctl_of "$node" --load-all --file "$dir/swanctl.conf" >>"$dir/output" 2>&1
 }
 
-# Retransmissions every second, at most a minute: tests hold IKE messages back. Old inbound SAs stay for
-# longer than that after a rekey. A keepalive every second where a NAT was found.
+# Old inbound SAs stay for longer than messages are sent again after a rekey. A keepalive every second where a
+# NAT was found. What a client is told of DNS is in resolv.conf of its folder.
 charon_settings()
 {
 	local dir=$1
 
 	cat <<-END
 		charon-systemd {
-			load = random nonce openssl pem pkcs1 pubkey sha2 hmac kdf gcm kernel-libipsec kernel-netlink socket-default vici
-			retransmit_timeout = 1.0
-			retransmit_base = 1.0
-			retransmit_tries = 60
+			load = ${CHARON_PLUGINS[*]}
+			$(printf '%s\n' "${CHARON_TIMES[@]}" "${CHARON_OPTIONS[@]}")
 			delete_rekeyed_delay = 120
 			keep_alive = 1s
 			plugins {
 				vici {
 					socket = unix://$dir/vici
+				}
+				resolve {
+					file = $dir/resolv.conf
 				}
 			}
 			filelog {
@@ -63,7 +65,7 @@ charon_settings()
 			}
 		}
 		swanctl {
-			load = random openssl pem pkcs1 pubkey
+			load = random openssl pem pkcs1 pkcs8 pubkey x509
 		}
 	END
 }
