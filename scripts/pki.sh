@@ -51,29 +51,38 @@ pki_create()
 	pki_list
 }
 
-# pki_certificate NAME IDENTITY [OPTION...]: IDENTITY is a DNS name, an IP address or a mail address (of a
-# user), and the common name as well. Options are those of openssl ca: dates.
+# pki_certificate NAME IDENTITY[,IDENTITY...] [OPTION...]: an identity is a DNS name, an IP address or a mail
+# address (of a user); the first one is the common name as well. Options are those of openssl ca: dates.
 pki_certificate()
 {
-	local name=$1 identity=$2 kind=DNS
+	local name=$1 identities=$2 identity names=''
 
 	shift 2
-	case $identity in
-	*@*) kind=email ;;
-	*:* | *[0-9].[0-9]*) kind=IP ;;
-	esac
+	for identity in ${identities//,/ }; do
+		names+=,$(pki_kind "$identity"):$identity
+	done
+	identity=${identities%%,*}
 	pki_openssl req -new -config "$PKI/openssl.cnf" -subj "/CN=$identity" -newkey ec -pkeyopt ec_paramgen_curve:P-256 \
 		-nodes -keyout "$PKI/$name.key" -out "$PKI/$name.csr"
 	cat >"$PKI/$name.ext" <<-END
 		basicConstraints = CA:FALSE
 		keyUsage = critical, digitalSignature
 		extendedKeyUsage = serverAuth, clientAuth
-		subjectAltName = $kind:$identity
+		subjectAltName = ${names#,}
 		subjectKeyIdentifier = hash
 		authorityKeyIdentifier = keyid
 	END
 	pki_openssl ca -batch -notext -config "$PKI/openssl.cnf" -extfile "$PKI/$name.ext" -days 20 "$@" \
 		-in "$PKI/$name.csr" -out "$PKI/$name.pem"
+}
+
+pki_kind()
+{
+	case $1 in
+	*@*) echo email ;;
+	*:* | *[0-9].[0-9]*) echo IP ;;
+	*) echo DNS ;;
+	esac
 }
 
 # pki_expired NAME IDENTITY: a certificate that was good until yesterday.
