@@ -35,7 +35,6 @@
 	X(no_underlay, "the underlay has no route to the tunnel's remote address")                \
 	X(not_underlay, "forwarding between underlay networks is not done here")                  \
 	X(spi_unknown, "no SA has this SPI")                                                      \
-	X(encapsulation, "native ESP where the SA wants UDP, or the other way round")             \
 	X(outer_fragment, "a fragment of ESP that is not for us, or can't be put together")       \
 	X(fragment_malformed, "an empty fragment of ESP, or one that ends within 8 bytes")        \
 	X(fragment_overlap, "fragments of ESP overlap, came twice, or were more than 8")          \

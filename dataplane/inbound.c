@@ -99,10 +99,9 @@ static void inbound_replayed(struct worker *w, struct packet *p, enum replay_ver
 	packet_drop(w, p, reason[verdict]);
 }
 
-static __attribute__((noinline)) void inbound_refuse(struct worker *w, struct packet *p,
-						     const struct sa_in *sa)
+static __attribute__((noinline)) void inbound_refuse(struct worker *w, struct packet *p)
 {
-	packet_drop(w, p, sa->flags & SA_EXPIRED ? DROP_sa_expired : DROP_encapsulation);
+	packet_drop(w, p, DROP_sa_expired);
 }
 
 /* With ESN the high half is authenticated, too; it isn't sent (RFC 4106 section 5). */
@@ -130,7 +129,7 @@ static uint32_t inbound_prepare(struct worker *w, struct packet **run, uint32_t 
 	const struct aead_key *key = sa->key;
 	struct counters_tenant *row = &w->stats.tenant[sa->tenant];
 	uint32_t tenant = sa->tenant, tunnel = sa->tunnel, survivors = 0;
-	uint8_t flags = sa->flags, form = flags & (SA_UDP | SA_EXPIRED);
+	uint8_t flags = sa->flags;
 	uint64_t bytes = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
@@ -143,9 +142,9 @@ static uint32_t inbound_prepare(struct worker *w, struct packet **run, uint32_t 
 		p->tenant = tenant;
 		p->tunnel = tunnel;
 		bytes += p->length;
-		/* One comparison for both: the encapsulation, and that the SA lives. */
-		if (unlikely(form != (p->flags & PACKET_UDP))) {
-			inbound_refuse(w, p, sa);
+		/* In UDP or not is the peer's choice, packet by packet (RFC 7296 section 2.23). */
+		if (unlikely(flags & SA_EXPIRED)) {
+			inbound_refuse(w, p);
 			continue;
 		}
 		p->sequence = flags & SA_ESN ? replay_guess(replay, low) : low;
@@ -174,8 +173,6 @@ static uint32_t inbound_prepare(struct worker *w, struct packet **run, uint32_t 
 	row->in_bytes += bytes;
 	return kept + survivors;
 }
-static_assert((int)SA_UDP == (int)PACKET_UDP,
-	      "one comparison serves what the SA and the packet say");
 
 static void inbound_decrypt(struct worker *w, struct packet_list *list)
 {

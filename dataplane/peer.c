@@ -25,6 +25,9 @@ void peer_look(struct worker *w, const struct packet *p)
 		.value = p->sequence,
 	};
 
+	/* Where answers go in another form than this packet's says nothing. */
+	if (!(sa->flags & SA_UDP) != (udp == NULL))
+		return;
 	if (ip_equal(source, ip_load(p->family, sa->peer)) &&
 	    (udp == NULL || load16(udp) == __atomic_load_n(&sa->peer_port, __ATOMIC_RELAXED)))
 		return;

@@ -105,6 +105,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* All were sealed by the right key: only what a later number overtook can fail. */
 	FUZZ_CHECK(soft_gateway_drops(gateway, DROP_icv_failed) == 0);
 	FUZZ_CHECK(soft_gateway_drops(gateway, DROP_spi_unknown) == 0);
-	FUZZ_CHECK(soft_gateway_drops(gateway, DROP_encapsulation) == 0);
 	return 0;
 }
