@@ -483,16 +483,18 @@ int reconcile_open(struct reconcile *reconcile, const char *path)
 	struct dataplane_events events = { .up = dataplane_up,
 					   .down = dataplane_down,
 					   .context = reconcile };
-	struct timeval second = { .tv_sec = 1 };
+	struct timeval second = { .tv_sec = 1 }, tenth = { .tv_usec = 100000 };
 
 	leases_open(&reconcile->leases, reconcile->store);
 	lives_open(&reconcile->lives, reconcile->store);
 	reconcile->polled = reconcile_clock_ns();
 	reconcile->second =
 		event_new(reconcile->base, -1, EV_PERSIST, reconcile_second_passed, reconcile);
+	reconcile->happened =
+		event_new(reconcile->base, -1, EV_PERSIST, reconcile_events_due, reconcile);
 	reconcile->retry = evtimer_new(reconcile->base, retry_arrived, reconcile);
-	if (reconcile->second == NULL || reconcile->retry == NULL ||
-	    event_add(reconcile->second, &second) < 0)
+	if (reconcile->second == NULL || reconcile->happened == NULL || reconcile->retry == NULL ||
+	    event_add(reconcile->second, &second) < 0 || event_add(reconcile->happened, &tenth) < 0)
 		return -ENOMEM;
 	return dataplane_client_create(reconcile->base, path, &events, &reconcile->client);
 }
@@ -502,6 +504,8 @@ void reconcile_close(struct reconcile *reconcile)
 	dataplane_client_destroy(reconcile->client);
 	if (reconcile->second != NULL)
 		event_free(reconcile->second);
+	if (reconcile->happened != NULL)
+		event_free(reconcile->happened);
 	if (reconcile->retry != NULL)
 		event_free(reconcile->retry);
 	leases_close(&reconcile->leases);

@@ -82,7 +82,8 @@ struct reconcile {
 	size_t n_ports;
 	struct abi_reason *reasons;
 	size_t n_reasons;
-	struct event *second; /* leases */
+	struct event *second;   /* leases */
+	struct event *happened; /* the dataplane's events */
 	struct event *retry;
 	uint64_t polled; /* ns, when leases were last looked at */
 	bool lease_trouble;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The dataplane's events are asked for each second, and whenever there were more than one answer holds. */
+/*
+ * The dataplane's events are asked for ten times a second, for IKE waits for some of them (a peer that
+ * moved, a packet that wants an SA), and whenever there were more than one answer holds.
+ */
 #include "reconcile_steps.h"
 
 #include <errno.h>
@@ -54,6 +57,8 @@ static void gap_tell(struct reconcile *reconcile, uint64_t missed)
 	reconcile_all(reconcile);
 }
 
+static void events_ask(struct reconcile *reconcile);
+
 static void events_arrived(void *context, int error, const char *text,
 			   const struct abi_event *records, uint32_t count)
 {
@@ -79,10 +84,10 @@ static void events_arrived(void *context, int error, const char *text,
 	}
 	reconcile->hooks.read(reconcile->hooks.context, reconcile->hello.boot,
 			      reconcile->events_read);
-	reconcile_events_ask(reconcile);
+	events_ask(reconcile);
 }
 
-void reconcile_events_ask(struct reconcile *reconcile)
+static void events_ask(struct reconcile *reconcile)
 {
 	/* Until SAs were looked at, an event of one can't be laid to its life. */
 	if (!reconcile->connected || reconcile->events_asked || reconcile->events_refused ||
@@ -90,4 +95,9 @@ void reconcile_events_ask(struct reconcile *reconcile)
 		return;
 	reconcile->events_asked = dataplane_events(reconcile->client, reconcile->events_read,
 						   events_arrived, reconcile) == 0;
+}
+
+void reconcile_events_due(int fd, short what, void *context)
+{
+	events_ask(context);
 }

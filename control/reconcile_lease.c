@@ -203,7 +203,6 @@ void reconcile_second_passed(int fd, short what, void *context)
 	int ret;
 
 	reconcile->polled = now;
-	reconcile_events_ask(reconcile);
 	if (!reconcile->connected || reconcile->map == NULL || reconcile->busy)
 		return;
 	ret = leases_poll(&reconcile->leases, reconcile->map, seconds, &records, &n, used_up,

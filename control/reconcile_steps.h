@@ -19,7 +19,7 @@ int reconcile_push(struct reconcile *reconcile, struct plan *plan, const struct 
 void reconcile_dump(struct reconcile *reconcile);
 
 /* reconcile_event.c */
-void reconcile_events_ask(struct reconcile *reconcile);
+void reconcile_events_due(int fd, short what, void *context);
 
 /* reconcile_life.c */
 /* What is left of an SA's life, into its record; as life_install() and life_repeat(). */
