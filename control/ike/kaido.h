@@ -14,7 +14,9 @@
  *	kaido_request.c   params of requests
  *	kaido_notify.c    answers and notifications of kaidod, handed to charon
  *	kaido_listener.c  charon's bus: what becomes of IKE SAs
- *	kaido_failure.c   why a negotiation failed or an IKE SA ended
+ *	kaido_ike.c       what is known of IKE SAs until they are gone
+ *	kaido_failure.c   why a negotiation failed
+ *	kaido_password.c  EAP-MSCHAPv2 as it passes by: when a password was wrong
  *	kaido_creds.c     secrets and locked identities that kaidod gives
  *	kaido_text.c      addresses, identities and selectors as text
  *
@@ -43,6 +45,7 @@ struct kaido {
 	struct kaido_sas *sas;
 	struct kaido_policies *policies;
 	struct kaido_creds *creds;
+	struct kaido_ikes *ikes;
 	struct kaido_failures *failures;
 	struct kaido_listener *listener;
 	struct kaido_rpc *rpc;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <collections/hashtable.h>
 #include <threading/mutex.h>
 
 #include "kaido_creds.h"
 #include "kaido_failure.h"
+#include "kaido_ike.h"
 #include "kaido_request.h"
 #include "kaido_rpc.h"
 #include "kaido_text.h"
@@ -12,33 +12,16 @@
 #define FLOOD_BURST  50
 #define FLOOD_SECOND 10
 
-/* What is known of an IKE SA. Reasons are constant text. */
-struct note {
-	uint32_t id;
-	bool up;
-	bool reported;
-	const char *certificate; /* why the peer's was rejected */
-	const char *ending;
-};
+#define WRONG_TEXT  "the peer's secret, password or certificate is wrong"
+#define LOCKED_TEXT "locked out after failed logins"
 
+/* A bucket of events that anybody can cause. */
 struct kaido_failures {
 	mutex_t *lock;
-	hashtable_t *notes;
-	/* A bucket of events that anybody can cause. */
 	time_t filled;
 	unsigned int left;
 	unsigned int withheld;
 };
-
-static u_int note_hash(const void *key)
-{
-	return chunk_hash(chunk_from_thing(((const struct note *)key)->id));
-}
-
-static bool note_equals(const void *a, const void *b)
-{
-	return ((const struct note *)a)->id == ((const struct note *)b)->id;
-}
 
 struct kaido_failures *kaido_failures_create(void)
 {
@@ -47,90 +30,16 @@ struct kaido_failures *kaido_failures_create(void)
 	if (!failures)
 		return NULL;
 	failures->lock = mutex_create(MUTEX_TYPE_DEFAULT);
-	failures->notes = hashtable_create(note_hash, note_equals, 64);
 	failures->left = FLOOD_BURST;
 	return failures;
 }
 
 void kaido_failures_destroy(struct kaido_failures *failures)
 {
-	enumerator_t *enumerator;
-	struct note *note;
-
 	if (!failures)
 		return;
-	enumerator = failures->notes->create_enumerator(failures->notes);
-	while (enumerator->enumerate(enumerator, NULL, &note))
-		free(note);
-	enumerator->destroy(enumerator);
-	failures->notes->destroy(failures->notes);
 	failures->lock->destroy(failures->lock);
 	free(failures);
-}
-
-/* --- what is known of IKE SAs ---------------------------------------------------------------- */
-
-/* Locked. NULL: there is no memory. */
-static struct note *note_of(struct kaido_failures *failures, ike_sa_t *ike_sa)
-{
-	struct note key = { .id = ike_sa->get_unique_id(ike_sa) }, *note;
-
-	note = failures->notes->get(failures->notes, &key);
-	if (note)
-		return note;
-	note = calloc(1, sizeof(*note));
-	if (!note)
-		return NULL;
-	note->id = key.id;
-	failures->notes->put(failures->notes, note, note);
-	return note;
-}
-
-void kaido_ike_up(struct kaido_failures *failures, ike_sa_t *ike_sa)
-{
-	struct note *note;
-
-	failures->lock->lock(failures->lock);
-	note = note_of(failures, ike_sa);
-	if (note)
-		note->up = true;
-	failures->lock->unlock(failures->lock);
-}
-
-void kaido_ike_ending(struct kaido_failures *failures, ike_sa_t *ike_sa, const char *reason)
-{
-	struct note *note;
-
-	failures->lock->lock(failures->lock);
-	note = note_of(failures, ike_sa);
-	if (note && !note->ending)
-		note->ending = reason;
-	failures->lock->unlock(failures->lock);
-}
-
-const char *kaido_ike_down(struct kaido_failures *failures, ike_sa_t *ike_sa)
-{
-	const char *reason = NULL;
-	struct note *note;
-
-	failures->lock->lock(failures->lock);
-	note = note_of(failures, ike_sa);
-	if (note && note->up) {
-		reason = note->ending ? note->ending : "local";
-		note->up = false;
-	}
-	failures->lock->unlock(failures->lock);
-	return reason;
-}
-
-void kaido_ike_forget(struct kaido_failures *failures, ike_sa_t *ike_sa)
-{
-	struct note key = { .id = ike_sa->get_unique_id(ike_sa) }, *note;
-
-	failures->lock->lock(failures->lock);
-	note = failures->notes->remove(failures->notes, &key);
-	failures->lock->unlock(failures->lock);
-	free(note);
 }
 
 /* --- events ---------------------------------------------------------------------------------- */
@@ -167,26 +76,10 @@ static void failure_send(struct kaido *kaido, ike_sa_t *ike_sa, host_t *remote, 
 	kaido_rpc_event(kaido->rpc, params);
 }
 
-/* Is this the first failure that is told of an IKE SA that is not up? */
-static bool report_is_first(struct kaido_failures *failures, ike_sa_t *ike_sa)
-{
-	bool first = true;
-	struct note *note;
-
-	failures->lock->lock(failures->lock);
-	note = note_of(failures, ike_sa);
-	if (note && !note->up) {
-		first = !note->reported;
-		note->reported = true;
-	}
-	failures->lock->unlock(failures->lock);
-	return first;
-}
-
 void kaido_failure_report(struct kaido *kaido, ike_sa_t *ike_sa, const char *reason,
 			  const char *text)
 {
-	if (ike_sa && !report_is_first(kaido->failures, ike_sa))
+	if (ike_sa && !kaido_ike_first_failure(kaido->ikes, ike_sa))
 		return;
 	failure_send(kaido, ike_sa, ike_sa ? ike_sa->get_other_host(ike_sa) : NULL, reason, text);
 }
@@ -224,7 +117,7 @@ static void flood_report(struct kaido *kaido, ike_sa_t *ike_sa, host_t *remote, 
 	unsigned int withheld;
 	char *more;
 
-	if (ike_sa && !report_is_first(kaido->failures, ike_sa))
+	if (ike_sa && !kaido_ike_first_failure(kaido->ikes, ike_sa))
 		return;
 	if (!flood_passes(kaido->failures, &withheld))
 		return;
@@ -245,74 +138,61 @@ void kaido_failure_unknown(struct kaido *kaido, ike_sa_t *ike_sa, host_t *remote
 
 /* --- alerts ---------------------------------------------------------------------------------- */
 
-static void note_certificate(struct kaido_failures *failures, ike_sa_t *ike_sa, const char *reason)
-{
-	struct note *note;
-
-	failures->lock->lock(failures->lock);
-	note = note_of(failures, ike_sa);
-	if (note && !note->certificate)
-		note->certificate = reason;
-	failures->lock->unlock(failures->lock);
-}
-
-static const char *certificate_of(struct kaido_failures *failures, ike_sa_t *ike_sa)
-{
-	const char *reason;
-	struct note *note;
-
-	failures->lock->lock(failures->lock);
-	note = note_of(failures, ike_sa);
-	reason = note ? note->certificate : NULL;
-	failures->lock->unlock(failures->lock);
-	return reason;
-}
-
 /* The peer could not prove who it is. */
 static void peer_failed(struct kaido *kaido, ike_sa_t *ike_sa)
 {
-	const char *certificate = certificate_of(kaido->failures, ike_sa);
+	const char *certificate = kaido_ike_certificate_of(kaido->ikes, ike_sa);
 
+	if (kaido_ike_guess_is_told(kaido->ikes, ike_sa))
+		return;
 	if (!ike_sa->get_peer_cfg(ike_sa))
 		flood_report(
 			kaido, ike_sa, ike_sa->get_other_host(ike_sa), "no-config",
 			"no tunnel and no remote access has these identities and this way to log in");
 	else if (kaido_creds_locked(kaido->creds, ike_sa))
-		kaido_failure_report(kaido, ike_sa, "locked", "locked out after failed logins");
+		kaido_failure_report(kaido, ike_sa, "locked", LOCKED_TEXT);
 	else if (certificate)
 		kaido_failure_report(
 			kaido, ike_sa, certificate,
 			"the peer's certificate is not accepted; charon's log says why");
 	else
-		kaido_failure_report(kaido, ike_sa, "authentication",
-				     "the peer's secret, password or certificate is wrong");
+		kaido_failure_report(kaido, ike_sa, "authentication", WRONG_TEXT);
+}
+
+void kaido_failure_guess(struct kaido *kaido, ike_sa_t *ike_sa)
+{
+	bool locked = kaido_creds_locked(kaido->creds, ike_sa);
+
+	kaido_ike_guess(kaido->ikes, ike_sa, true);
+	failure_send(kaido, ike_sa, ike_sa->get_other_host(ike_sa),
+		     locked ? "locked" : "authentication", locked ? LOCKED_TEXT : WRONG_TEXT);
 }
 
 /* Alerts that come with an IKE SA, which say that it could not be made or must end. */
 static void ike_alert(struct kaido *kaido, ike_sa_t *ike_sa, alert_t alert)
 {
-	struct kaido_failures *failures = kaido->failures;
+	struct kaido_ikes *ikes = kaido->ikes;
 	host_t *remote = ike_sa->get_other_host(ike_sa);
 
 	switch (alert) {
 	case ALERT_CERT_EXPIRED:
-		note_certificate(failures, ike_sa, "certificate-expired");
+		kaido_ike_certificate(ikes, ike_sa, "certificate-expired");
 		break;
 	case ALERT_CERT_REVOKED:
-		note_certificate(failures, ike_sa, "certificate-revoked");
+		kaido_ike_certificate(ikes, ike_sa, "certificate-revoked");
 		break;
 	case ALERT_CERT_VALIDATION_FAILED:
 	case ALERT_CERT_NO_ISSUER:
 	case ALERT_CERT_UNTRUSTED_ROOT:
 	case ALERT_CERT_EXCEEDED_PATH_LEN:
 	case ALERT_CERT_POLICY_VIOLATION:
-		note_certificate(failures, ike_sa, "certificate");
+		kaido_ike_certificate(ikes, ike_sa, "certificate");
 		break;
 	case ALERT_PEER_AUTH_FAILED:
 		peer_failed(kaido, ike_sa);
 		break;
 	case ALERT_AUTHORIZATION_FAILED:
-		kaido_failure_report(kaido, ike_sa, "locked", "locked out after failed logins");
+		kaido_failure_report(kaido, ike_sa, "locked", LOCKED_TEXT);
 		break;
 	case ALERT_LOCAL_AUTH_FAILED:
 		kaido_failure_report(
@@ -347,17 +227,18 @@ static void ike_alert(struct kaido *kaido, ike_sa_t *ike_sa, alert_t alert)
 		kaido_failure_report(kaido, ike_sa, "timeout", "the peer does not answer");
 		break;
 	case ALERT_RETRANSMIT_SEND_TIMEOUT:
-		kaido_ike_ending(failures, ike_sa, "timeout");
+		kaido_ike_ending(ikes, ike_sa, "timeout");
 		break;
 	case ALERT_HALF_OPEN_TIMEOUT:
-		flood_report(kaido, ike_sa, remote, "half-open",
-			     "the peer began and did not go on");
+		if (!kaido_ike_guess_is_told(ikes, ike_sa))
+			flood_report(kaido, ike_sa, remote, "half-open",
+				     "the peer began and did not go on");
 		break;
 	case ALERT_UNIQUE_REPLACE:
-		kaido_ike_ending(failures, ike_sa, "replaced");
+		kaido_ike_ending(ikes, ike_sa, "replaced");
 		break;
 	case ALERT_IKE_SA_EXPIRED:
-		kaido_ike_ending(failures, ike_sa, "expired");
+		kaido_ike_ending(ikes, ike_sa, "expired");
 		break;
 	default:
 		break;

@@ -7,7 +7,9 @@
 
 #include "kaido_creds.h"
 #include "kaido_failure.h"
+#include "kaido_ike.h"
 #include "kaido_listener.h"
+#include "kaido_password.h"
 #include "kaido_request.h"
 #include "kaido_rpc.h"
 #include "kaido_text.h"
@@ -49,11 +51,11 @@ static bool on_updown(listener_t *public, ike_sa_t *ike_sa, bool up)
 	const char *reason;
 
 	if (up) {
-		kaido_ike_up(kaido->failures, ike_sa);
+		kaido_ike_up(kaido->ikes, ike_sa);
 		tell_as_it_is(kaido, "established", ike_sa, 0);
 		return TRUE;
 	}
-	reason = kaido_ike_down(kaido->failures, ike_sa);
+	reason = kaido_ike_down(kaido->ikes, ike_sa);
 	if (reason)
 		kaido_rpc_event(kaido->rpc, json_pack("{s:s, s:I, s:s}", "kind", "closed", "id",
 						      (json_int_t)ike_sa->get_unique_id(ike_sa),
@@ -66,8 +68,8 @@ static bool on_rekey(listener_t *public, ike_sa_t *old, ike_sa_t *new)
 {
 	struct kaido *kaido = kaido_of(public);
 
-	kaido_ike_up(kaido->failures, new);
-	kaido_ike_down(kaido->failures, old);
+	kaido_ike_up(kaido->ikes, new);
+	kaido_ike_down(kaido->ikes, old);
 	tell_as_it_is(kaido, "updated", new, old->get_unique_id(old));
 	return TRUE;
 }
@@ -89,7 +91,7 @@ static bool on_assign_vips(listener_t *public, ike_sa_t *ike_sa, bool assign)
 static bool on_state_change(listener_t *public, ike_sa_t *ike_sa, ike_sa_state_t state)
 {
 	if (state == IKE_DESTROYING)
-		kaido_ike_forget(kaido_of(public)->failures, ike_sa);
+		kaido_ike_forget(kaido_of(public)->ikes, ike_sa);
 	return TRUE;
 }
 
@@ -120,9 +122,19 @@ static bool on_message(listener_t *public, ike_sa_t *ike_sa, message_t *message,
 	if (!plain || !ike_sa)
 		return TRUE;
 	if (incoming && is_delete(message))
-		kaido_ike_ending(kaido->failures, ike_sa, "peer");
+		kaido_ike_ending(kaido->ikes, ike_sa, "peer");
 	else if (!incoming && is_unknown(ike_sa, message))
 		kaido_failure_unknown(kaido, ike_sa, message->get_destination(message));
+	switch (password_step(message, incoming)) {
+	case PASSWORD_GUESSED:
+		kaido_ike_guess(kaido->ikes, ike_sa, false);
+		break;
+	case PASSWORD_WRONG:
+		kaido_failure_guess(kaido, ike_sa);
+		break;
+	case PASSWORD_NONE:
+		break;
+	}
 	return TRUE;
 }
 

@@ -11,6 +11,7 @@
 #include "kaido.h"
 #include "kaido_creds.h"
 #include "kaido_failure.h"
+#include "kaido_ike.h"
 #include "kaido_ipsec.h"
 #include "kaido_listener.h"
 #include "kaido_notify.h"
@@ -91,6 +92,7 @@ static void kaido_fini(struct kaido *kaido)
 	kaido_rpc_destroy(kaido->rpc);
 	kaido_listener_destroy(kaido->listener);
 	kaido_failures_destroy(kaido->failures);
+	kaido_ikes_destroy(kaido->ikes);
 	kaido_creds_destroy(kaido->creds);
 	kaido_policies_destroy(kaido->policies);
 	kaido_sas_destroy(kaido->sas);
@@ -131,11 +133,12 @@ static bool kaido_init(struct kaido *kaido)
 	kaido->sas = kaido_sas_create();
 	kaido->policies = kaido_policies_create();
 	kaido->creds = kaido_creds_create();
+	kaido->ikes = kaido_ikes_create();
 	kaido->failures = kaido_failures_create();
 	kaido->listener = kaido_listener_create(kaido);
 	kaido->rpc = kaido_rpc_create(&kaido->settings, kaido_notify_calls(), kaido);
 	return kaido->settings.socket && kaido->spis && kaido->sas && kaido->policies &&
-	       kaido->creds && kaido->failures && kaido->listener && kaido->rpc;
+	       kaido->creds && kaido->ikes && kaido->failures && kaido->listener && kaido->rpc;
 }
 
 EXPORTED plugin_t *kernel_kaido_plugin_create(void);

@@ -150,10 +150,11 @@ class Charon:
             time.sleep(0.1)
 
 
-def wire(left, left_address, right, right_address):
+def wire(left, left_addresses, right, right_addresses):
     """A cable between two of them."""
     run("ip", "-n", left.namespace, "link", "add", "wan", "type", "veth", "peer", "name", "wan", "netns",
         right.namespace)
-    for charon, address in ((left, left_address), (right, right_address)):
-        run("ip", "-n", charon.namespace, "address", "add", address, "dev", "wan")
+    for charon, addresses in ((left, left_addresses), (right, right_addresses)):
+        for address in addresses:
+            run("ip", "-n", charon.namespace, "address", "add", address, "dev", "wan")
         run("ip", "-n", charon.namespace, "link", "set", "wan", "up")
