@@ -7,8 +7,9 @@
  *	kaido_plugin.c    the plugin: what it offers charon, settings, start and end
  *	kaido_ipsec.c     charon's kernel_ipsec_t: SAs and policies
  *	kaido_sa.c        the SAs that charon has, by handle and by name, and what they carried
+ *	kaido_child.c     what happens to an SA, told to charon
  *	kaido_spi.c       inbound SPIs
- *	kaido_policy.c    policies: which reqid a packet wants, and when a policy was last used
+ *	kaido_policy.c    policies: which trap a packet springs, and when a policy was last used
  *	kaido_rpc.c       the queue to kaidod, and the thread that empties it
  *	kaido_link.c      that thread's socket: lines out and in
  *	kaido_request.c   params of requests

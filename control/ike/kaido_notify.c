@@ -4,6 +4,7 @@
 #include <processing/jobs/callback_job.h>
 
 #include "kaido.h"
+#include "kaido_child.h"
 #include "kaido_creds.h"
 #include "kaido_notify.h"
 #include "kaido_policy.h"
@@ -13,29 +14,17 @@
 
 /* --- what is told to charon ------------------------------------------------------------------ */
 
-/* soft: charon negotiates another one; hard: it deletes it. */
-static void sa_expire(struct kaido *kaido, uint64_t handle, bool hard)
-{
-	struct kaido_sa_name name;
-
-	if (!kaido_sa_name(kaido->sas, handle, &name))
-		return;
-	charon->kernel->expire(charon->kernel, IPPROTO_ESP, name.spi, name.dst, hard);
-	name.dst->destroy(name.dst);
-}
-
 static void on_expire(struct kaido *kaido, json_t *params)
 {
 	json_int_t sa;
 	int hard;
 
 	if (!json_unpack(params, "{s:I, s:b}", "sa", &sa, "hard", &hard))
-		sa_expire(kaido, (uint64_t)sa, hard);
+		kaido_child_expire(kaido, (uint64_t)sa, hard);
 }
 
 static void on_mapping(struct kaido *kaido, json_t *params)
 {
-	struct kaido_sa_name name;
 	const char *address;
 	json_int_t sa;
 	host_t *remote;
@@ -45,13 +34,8 @@ static void on_mapping(struct kaido *kaido, json_t *params)
 			&port))
 		return;
 	remote = host_create_from_string((char *)address, (uint16_t)port);
-	if (!remote)
-		return;
-	if (kaido_sa_name(kaido->sas, (uint64_t)sa, &name)) {
-		charon->kernel->mapping(charon->kernel, IPPROTO_ESP, name.spi, name.dst, remote);
-		name.dst->destroy(name.dst);
-	}
-	remote->destroy(remote);
+	if (remote)
+		kaido_child_mapping(kaido, (uint64_t)sa, remote);
 }
 
 /* Of one end of a packet. Port 0: its protocol has none. NULL: no address. */
@@ -206,7 +190,7 @@ static void synced(struct kaido *kaido, json_t *result)
 		if (!kaido_sa_is_confirmed(kaido->sas, sa))
 			continue;
 		lost++;
-		sa_expire(kaido, sa, false);
+		kaido_child_expire(kaido, sa, false);
 	}
 	if (lost)
 		DBG1(DBG_KNL, "kaido: kaidod has lost %u SAs; others are negotiated", lost);
@@ -232,7 +216,7 @@ static void on_answered(void *context, enum kaido_request request, uint64_t sa, 
 			return;
 		}
 		DBG1(DBG_KNL, "kaido: kaidod refuses an SA, which is deleted: %s", error);
-		sa_expire(kaido, sa, true);
+		kaido_child_expire(kaido, sa, true);
 		return;
 	default:
 		break;

@@ -44,7 +44,7 @@ struct kaido_rpc {
 	bool slow;   /* the last one who waited did so in vain, and nothing was answered since */
 	bool resync; /* when nothing is in flight */
 	bool ending;
-	uint64_t events_lost;
+	bool events_full; /* the last one was lost */
 };
 
 struct kaido_rpc *kaido_rpc_create(const struct kaido_settings *settings,
@@ -193,7 +193,7 @@ void kaido_rpc_delete(struct kaido_rpc *rpc, uint64_t sa)
 void kaido_rpc_event(struct kaido_rpc *rpc, json_t *params)
 {
 	struct kaido_op *op = rpc_op(rpc, KAIDO_EVENT, 0, params);
-	bool room;
+	bool room, told;
 
 	if (!op)
 		return;
@@ -201,13 +201,17 @@ void kaido_rpc_event(struct kaido_rpc *rpc, json_t *params)
 	room = rpc->queue.count[KAIDO_EVENT] < EVENTS_MAX;
 	if (room)
 		queue_add(&rpc->queue, op);
-	else
-		rpc->events_lost++;
+	told = rpc->events_full;
+	rpc->events_full = !room;
 	rpc->lock->unlock(rpc->lock);
-	if (room)
+	if (room) {
 		link_wake(&rpc->link);
-	else
-		op_free(op);
+		return;
+	}
+	op_free(op);
+	if (!told)
+		DBG1(DBG_KNL, "kaido: %d events wait for kaidod; those that come are lost",
+		     EVENTS_MAX);
 }
 
 void kaido_rpc_resync(struct kaido_rpc *rpc)

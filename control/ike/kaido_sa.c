@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <sys/queue.h>
+
 #include <collections/hashtable.h>
 #include <threading/mutex.h>
 
 #include "kaido_sa.h"
 
-/* When SAs of one reqid were used; there as long as one of them is. */
+/* SAs of one reqid, and when they were used; there as long as one of them is. */
 struct use {
 	uint32_t reqid;
-	unsigned int refs;
+	LIST_HEAD(, sa) sas;
 	time_t at[2]; /* outbound, inbound; monotonic */
 };
 
@@ -22,6 +24,7 @@ struct sa {
 	uint64_t bytes;
 	time_t used;
 	struct use *use;
+	LIST_ENTRY(sa) use_entry;
 };
 
 struct kaido_sas {
@@ -95,27 +98,51 @@ void kaido_sas_destroy(struct kaido_sas *sas)
 	free(sas);
 }
 
+/* That of a reqid, a fresh one if there is none. */
 static struct use *use_get(struct kaido_sas *sas, uint32_t reqid)
 {
 	struct use key = { .reqid = reqid }, *use = sas->uses->get(sas->uses, &key);
 
-	if (!use) {
-		use = calloc(1, sizeof(*use));
-		if (!use)
-			return NULL;
-		use->reqid = reqid;
-		sas->uses->put(sas->uses, use, use);
-	}
-	use->refs++;
+	if (use)
+		return use;
+	use = calloc(1, sizeof(*use));
+	if (!use)
+		return NULL;
+	use->reqid = reqid;
+	sas->uses->put(sas->uses, use, use);
 	return use;
 }
 
-static void use_put(struct kaido_sas *sas, struct use *use)
+static bool use_enter(struct kaido_sas *sas, struct sa *sa, uint32_t reqid)
 {
-	if (--use->refs)
+	sa->use = use_get(sas, reqid);
+	if (!sa->use)
+		return false;
+	LIST_INSERT_HEAD(&sa->use->sas, sa, use_entry);
+	return true;
+}
+
+static void use_leave(struct kaido_sas *sas, struct sa *sa)
+{
+	struct use *use = sa->use;
+
+	LIST_REMOVE(sa, use_entry);
+	if (!LIST_EMPTY(&use->sas))
 		return;
 	sas->uses->remove(sas->uses, use);
 	free(use);
+}
+
+/* Without memory it stays where it was. */
+static void use_change(struct kaido_sas *sas, struct sa *sa, uint32_t reqid)
+{
+	struct use *use = use_get(sas, reqid);
+
+	if (!use || use == sa->use)
+		return;
+	use_leave(sas, sa);
+	LIST_INSERT_HEAD(&use->sas, sa, use_entry);
+	sa->use = use;
 }
 
 static struct sa *sa_find(struct kaido_sas *sas, kernel_ipsec_sa_id_t *id)
@@ -134,7 +161,7 @@ static struct sa *sa_of(struct kaido_sas *sas, uint64_t handle)
 
 static void sa_free(struct kaido_sas *sas, struct sa *sa)
 {
-	use_put(sas, sa->use);
+	use_leave(sas, sa);
 	sa->dst->destroy(sa->dst);
 	free(sa);
 }
@@ -150,7 +177,7 @@ uint64_t kaido_sa_add(struct kaido_sas *sas, kernel_ipsec_sa_id_t *id, uint32_t 
 	sa->if_id = id->if_id;
 	sa->inbound = inbound;
 	sas->lock->lock(sas->lock);
-	if (!sa_find(sas, id) && (sa->use = use_get(sas, reqid))) {
+	if (!sa_find(sas, id) && use_enter(sas, sa, reqid)) {
 		sa->dst = id->dst->clone(id->dst);
 		handle = sa->handle = ++sas->last;
 		sas->by_name->put(sas->by_name, sa, sa);
@@ -185,25 +212,29 @@ uint64_t kaido_sa_move(struct kaido_sas *sas, kernel_ipsec_sa_id_t *id, host_t *
 		       bool *inbound)
 {
 	uint64_t handle = 0;
-	struct use *use;
 	struct sa *sa;
 
 	sas->lock->lock(sas->lock);
 	sa = sa_find(sas, id);
+	if (sa && reqid)
+		use_change(sas, sa, reqid);
 	if (sa) {
 		sas->by_name->remove(sas->by_name, sa);
 		sa->dst->destroy(sa->dst);
 		sa->dst = dst->clone(dst);
 		sas->by_name->put(sas->by_name, sa, sa);
-		if (reqid && (use = use_get(sas, reqid))) {
-			use_put(sas, sa->use);
-			sa->use = use;
-		}
 		handle = sa->handle;
 		*inbound = sa->inbound;
 	}
 	sas->lock->unlock(sas->lock);
 	return handle;
+}
+
+static void name_fill(struct kaido_sa_name *name, const struct sa *sa)
+{
+	name->spi = sa->spi;
+	name->dst = sa->dst->clone(sa->dst);
+	name->inbound = sa->inbound;
 }
 
 bool kaido_sa_name(struct kaido_sas *sas, uint64_t handle, struct kaido_sa_name *name)
@@ -213,13 +244,27 @@ bool kaido_sa_name(struct kaido_sas *sas, uint64_t handle, struct kaido_sa_name 
 	sas->lock->lock(sas->lock);
 	sa = sa_of(sas, handle);
 	if (sa)
-		*name = (struct kaido_sa_name){
-			.spi = sa->spi,
-			.dst = sa->dst->clone(sa->dst),
-			.inbound = sa->inbound,
-		};
+		name_fill(name, sa);
 	sas->lock->unlock(sas->lock);
 	return sa;
+}
+
+size_t kaido_sa_partners(struct kaido_sas *sas, uint64_t handle, struct kaido_sa_name *names,
+			 size_t room)
+{
+	struct sa *sa, *other;
+	size_t n = 0;
+
+	sas->lock->lock(sas->lock);
+	sa = sa_of(sas, handle);
+	if (sa) {
+		LIST_FOREACH (other, &sa->use->sas, use_entry) {
+			if (other->inbound && other->if_id == sa->if_id && n < room)
+				name_fill(&names[n++], other);
+		}
+	}
+	sas->lock->unlock(sas->lock);
+	return n;
 }
 
 void kaido_sa_used(struct kaido_sas *sas, uint64_t handle, uint64_t packets, uint64_t bytes,

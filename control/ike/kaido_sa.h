@@ -32,6 +32,11 @@ uint64_t kaido_sa_move(struct kaido_sas *sas, kernel_ipsec_sa_id_t *id, host_t *
 /* Of the one with that handle; name->dst is the caller's to destroy. */
 bool kaido_sa_name(struct kaido_sas *sas, uint64_t handle, struct kaido_sa_name *name);
 
+/* Inbound SAs that may be of the same CHILD_SA as this one, at most so many: those of its reqid. Their hosts are the
+ * caller's to destroy. */
+size_t kaido_sa_partners(struct kaido_sas *sas, uint64_t handle, struct kaido_sa_name *names,
+			 size_t room);
+
 /* What it carried, as kaidod tells it; idle: seconds since the last packet. */
 void kaido_sa_used(struct kaido_sas *sas, uint64_t handle, uint64_t packets, uint64_t bytes,
 		   uint64_t idle);
