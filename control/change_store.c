@@ -12,6 +12,7 @@
 
 #include "audit.h"
 #include "daemon.h"
+#include "ike_config.h"
 #include "log.h"
 #include "session_batch.h"
 #include "store.h"
@@ -98,6 +99,7 @@ static void desired_set(struct daemon *daemon, const struct model *model, struct
 	model_destroy(daemon->effective);
 	daemon->effective = effective;
 	sessions_tell_secrets(&daemon->sessions);
+	ike_config_changed(daemon->ike_config);
 }
 
 /* The way back is given up. Should this fail, the next change or start takes care of it. */

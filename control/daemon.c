@@ -20,6 +20,7 @@
 #include "audit.h"
 #include "graph.h"
 #include "history.h"
+#include "ike_config.h"
 #include "log.h"
 #include "rpc_methods.h"
 #include "rpc_server.h"
@@ -81,6 +82,13 @@ static const struct model *desired_get(void *context)
 	const struct daemon *daemon = context;
 
 	return daemon->effective;
+}
+
+static const struct model *configured_get(void *context)
+{
+	const struct daemon *daemon = context;
+
+	return daemon->desired;
 }
 
 static bool object_refused(void *context, const struct plan_object *object, const char *text)
@@ -322,6 +330,20 @@ static int reconcile_start(struct daemon *daemon)
 	return reconcile_open(&daemon->reconcile, daemon->options.dataplane);
 }
 
+static int charon_start(struct daemon *daemon)
+{
+	const struct ike_config_hooks hooks = {
+		.context = daemon,
+		.desired = configured_get,
+		.event = reconcile_event,
+	};
+
+	if (daemon->options.vici == NULL)
+		return 0;
+	return ike_config_open(daemon->base, daemon->options.vici, daemon->options.state,
+			       daemon->vault, &hooks, &daemon->ike_config);
+}
+
 int daemon_create(const struct daemon_options *options, struct daemon **out)
 {
 	struct daemon *daemon = calloc(1, sizeof(*daemon));
@@ -348,6 +370,8 @@ int daemon_create(const struct daemon_options *options, struct daemon **out)
 		ret = sessions_timers_open(&daemon->sessions);
 	if (ret == 0)
 		ret = reconcile_start(daemon);
+	if (ret == 0)
+		ret = charon_start(daemon);
 	if (ret == 0)
 		ret = rpc_open(daemon);
 	if (ret < 0)
@@ -382,6 +406,8 @@ void daemon_destroy(struct daemon *daemon)
 	if (daemon->store != NULL)
 		lives_record(daemon);
 	sessions_timers_close(&daemon->sessions);
+	ike_config_close(daemon->ike_config);
+	daemon->ike_config = NULL;
 	rpc_server_destroy(daemon->rpc);
 	daemon->rpc = NULL;
 	sessions_batch_clear(&daemon->sessions);

@@ -14,6 +14,7 @@ struct event;
 struct event_base;
 struct graph_service;
 struct history;
+struct ike_config;
 struct rpc_server;
 struct store;
 struct vault;
@@ -22,6 +23,7 @@ struct daemon_options {
 	const char *state;     /* directory; made (0700) where it isn't there */
 	const char *socket;    /* the RPC socket */
 	const char *dataplane; /* the dataplane's socket */
+	const char *vici;      /* charon's; NULL: it is not configured */
 	const char *master_key;
 	const char *operator_group; /* NULL: none */
 	const char *auditor_group;
@@ -52,6 +54,7 @@ struct daemon {
 	struct sessions sessions;
 	struct changes changes;
 	struct reconcile reconcile;
+	struct ike_config *ike_config; /* NULL: see options.vici */
 	struct totals totals;
 	struct worker_load workers;
 	struct journal journal;

@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "daemon.h"
 #include "log.h"
@@ -16,6 +17,7 @@ static void usage(FILE *out)
 		"  --state DIR             desired state and history (/var/lib/kaido)\n"
 		"  --socket PATH           where kaidoctl calls (/run/kaido/kaidod.sock)\n"
 		"  --dataplane PATH        kaido-dataplane's socket (/run/kaido/dataplane.sock)\n"
+		"  --vici PATH|none        strongSwan's control socket (/run/charon.vici)\n"
 		"  --master-key FILE       32 bytes that encrypt the keys at rest; made at the\n"
 		"                          first start (/etc/kaido/master.key)\n"
 		"  --operator-group GROUP  its members may change everything\n"
@@ -59,6 +61,7 @@ static int options_parse(int argc, char **argv, struct daemon_options *options)
 		{ "state", required_argument, NULL, 's' },
 		{ "socket", required_argument, NULL, 'r' },
 		{ "dataplane", required_argument, NULL, 'd' },
+		{ "vici", required_argument, NULL, 'V' },
 		{ "master-key", required_argument, NULL, 'k' },
 		{ "operator-group", required_argument, NULL, 'o' },
 		{ "auditor-group", required_argument, NULL, 'a' },
@@ -81,6 +84,9 @@ static int options_parse(int argc, char **argv, struct daemon_options *options)
 			break;
 		case 'd':
 			options->dataplane = optarg;
+			break;
+		case 'V':
+			options->vici = strcmp(optarg, "none") == 0 ? NULL : optarg;
 			break;
 		case 'k':
 			options->master_key = optarg;
@@ -127,6 +133,7 @@ int main(int argc, char **argv)
 		.state = "/var/lib/kaido",
 		.socket = "/run/kaido/kaidod.sock",
 		.dataplane = "/run/kaido/dataplane.sock",
+		.vici = "/run/charon.vici",
 		.master_key = "/etc/kaido/master.key",
 		.sample_interval = 10,
 		.event_days = JOURNAL_DAYS,

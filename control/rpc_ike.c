@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "daemon.h"
+#include "ike_config.h"
 #include "session_batch.h"
 
 #define PROTOCOL 1
@@ -34,6 +35,7 @@ static void plugin_gone(void *context)
 {
 	struct daemon *daemon = context;
 
+	ike_config_plugin(daemon->ike_config, false);
 	daemon_event(daemon, "ike-away",
 		     "strongSwan is away: tunnels go on, nothing new is negotiated", NULL, NULL);
 }

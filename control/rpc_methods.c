@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "daemon.h"
+#include "ike_config.h"
 #include "store.h"
 
 bool rpc_params_check(struct rpc_request *request, const char *const *known)
@@ -128,6 +129,16 @@ static json_t *leases_render(const struct reconcile *reconcile)
 	return json;
 }
 
+/* What strongSwan has of the configuration. */
+static json_t *charon_render(const struct daemon *daemon)
+{
+	struct ike_config_state state;
+
+	ike_config_state(daemon->ike_config, &state);
+	return json_pack("{s:b, s:b, s:I}", "connected", state.connected, "settled", state.settled,
+			 "refused", (json_int_t)state.refused);
+}
+
 static void system_status(void *context, struct rpc_request *request)
 {
 	static const char *const known[] = { NULL };
@@ -152,6 +163,8 @@ static void system_status(void *context, struct rpc_request *request)
 			   "sas", sas);
 	json_object_set_new(status, "clock", clock_render());
 	json_object_set_new(status, "leases", leases_render(&daemon->reconcile));
+	if (daemon->ike_config != NULL)
+		json_object_set_new(status, "charon", charon_render(daemon));
 	if (daemon->changes.confirming)
 		json_object_set_new(status, "confirm_within",
 				    json_integer((json_int_t)daemon->changes.deadline -

@@ -9,6 +9,7 @@
 #include "address.h"
 #include "counters_map.h"
 #include "daemon.h"
+#include "ike_config.h"
 #include "ike_secrets.h"
 #include "log.h"
 #include "session_batch.h"
@@ -68,6 +69,7 @@ void sessions_tell_secrets(struct sessions *sessions)
 			  json_pack("{s:o, s:o}", "secrets", secrets, "locked",
 				    sessions_locked_render(sessions)),
 			  true);
+	ike_config_plugin(daemon->ike_config, true);
 }
 
 /* -- counters -- */

@@ -252,7 +252,7 @@ kaidod_start()
 	local gateway=$1 dir=$WORLD/$1 started
 
 	spawn started "$dir/kaidod.log" "${WORLD_LAUNCH[@]}" ip netns exec "$KAIDO_TAG-$gateway" \
-		"$WORLD_BUILD/control/kaidod" --state "$dir/state" --socket "$dir/kaidod.sock" \
+		"$WORLD_BUILD/control/kaidod" --state "$dir/state" --socket "$dir/kaidod.sock" --vici "$dir/charon.vici" \
 		--dataplane "$dir/dataplane.sock" --master-key "$dir/master.key" \
 		--sample-interval "$WORLD_SAMPLE_INTERVAL"
 	KAIDOD_PID[$gateway]=$started

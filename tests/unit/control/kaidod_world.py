@@ -87,6 +87,8 @@ class World:
     # -- processes --
 
     def start_kaidod(self, *options, wait=True):
+        if "--vici" not in options:
+            options = (*options, "--vici", "none")
         with open(self.path("kaidod.log"), "ab") as log:
             self.kaidod = subprocess.Popen(
                 [self.kaidod_path, "--state", self.state, "--socket", self.path("rpc"), "--dataplane",
