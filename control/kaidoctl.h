@@ -111,6 +111,9 @@ int command_sa(struct ctl *ctl, int argc, char **argv);
 int command_watch(struct ctl *ctl, int argc, char **argv);
 int command_graph(struct ctl *ctl, int argc, char **argv);
 int command_trace(struct ctl *ctl, int argc, char **argv);
+int command_disconnect(struct ctl *ctl, int argc, char **argv);
+/* The result of ike.list. */
+int ike_print(const json_t *result);
 /* One object of tunnel.list in full. */
 int tunnel_detail_print(const json_t *tunnel);
 /* show events [TENANT[/TUNNEL]] [OPTION]...: argv[0] is `events`. */

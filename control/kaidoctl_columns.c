@@ -44,6 +44,21 @@ const struct table_column show_sa_columns[] = {
 	{ NULL, NULL, 0 },
 };
 
+const struct table_column show_ike_columns[] = {
+	{ "TENANT", "tenant", TABLE_TEXT },
+	{ "NAME", "name", TABLE_TEXT },
+	{ "WHO", "who", TABLE_TEXT },
+	{ "STATE", "state", TABLE_TEXT },
+	{ "REMOTE", "remote", TABLE_TEXT },
+	{ "PORT", "remote_port", TABLE_PLAIN },
+	{ "ADDRESSES", "addresses", TABLE_TEXT },
+	{ "SINCE", "since", TABLE_TIME },
+	{ "BYTES", "bytes", TABLE_BYTES },
+	{ "ID", "id", TABLE_PLAIN },
+	{ "SPIS", "spis", TABLE_TEXT },
+	{ NULL, NULL, 0 },
+};
+
 const struct table_column show_attachment_columns[] = {
 	{ "TENANT", "tenant", TABLE_TEXT },
 	{ "NAME", "name", TABLE_TEXT },

@@ -28,6 +28,7 @@ const struct command ctl_commands[] = {
 	  "  tunnels [T]  addresses and counters\n"
 	  "  tunnels T/TUNNEL  all of one: policies, selectors, where its peer is, path MTU, SAs\n"
 	  "  sas [T[/TUNNEL]]  SPIs, sequence numbers, fingerprints; never keys\n"
+	  "  ike [T]      who is connected by IKE, and which of its tunnels are down\n"
 	  "  attachments [T], routes [T], neighbours [T]\n"
 	  "  ports        drivers, queues, link, packets by class of steering\n"
 	  "  workers      load of each worker core\n"
@@ -68,6 +69,12 @@ const struct command ctl_commands[] = {
 	  "loses nothing: add the new inbound SA on both gateways, then the new outbound SA on\n"
 	  "both, then delete the old ones.\n",
 	  command_sa },
+	{ "disconnect", "end what IKE negotiated with a peer",
+	  "Usage: kaidoctl disconnect TENANT/NAME\n"
+	  "       kaidoctl disconnect TENANT user=USER | id=NUMBER\n"
+	  "NAME is a tunnel, one client, or a remote access and with it all its clients; id is\n"
+	  "that of `kaidoctl show ike`. Who may connect can do so again: remove the user first.\n",
+	  command_disconnect },
 	{ "watch", "rates, live",
 	  "Usage: kaidoctl watch [TENANT] [--interval SEC] [--count N]\n"
 	  "Rates of all tenants, or of the tunnels of one. At a terminal the screen is\n"

@@ -265,7 +265,7 @@ static void words_add(struct ctl *ctl, json_t *list, int n, char **words)
 		members_add(list, typed, "direction= spi= key-file= esn= window= lifetime=");
 	else if (is_sa && n > 3)
 		candidates_add(list, typed, directions);
-	else if (strcmp(command, "graph") == 0)
+	else if (strcmp(command, "graph") == 0 || (strcmp(command, "disconnect") == 0 && n == 2))
 		named_add(ctl, list, typed, strchr(typed, '/') != NULL ? "tunnel" : "tenant");
 	else if ((strcmp(command, "watch") == 0 || strcmp(command, "drops") == 0) && n == 2)
 		named_add(ctl, list, typed, "tenant");

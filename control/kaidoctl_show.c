@@ -139,12 +139,18 @@ static int workers_print(const struct topic *topic, const json_t *result)
 	return CTL_OK;
 }
 
+static int ike_topic_print(const struct topic *topic, const json_t *result)
+{
+	return ike_print(result);
+}
+
 static const struct topic topics[] = {
 	{ "status", "system.status", NULL, NULL, NULL, status_print, false },
 	{ "tenants", "tenant.list", "tenants", show_tenant_columns, "No tenants.", NULL, false },
 	{ "tenant", "config.get", NULL, NULL, NULL, NULL, false },
 	{ "tunnels", "tunnel.list", "tunnels", show_tunnel_columns, "No tunnels.", NULL, true },
 	{ "sas", "sa.list", "sas", show_sa_columns, "No SAs.", NULL, true },
+	{ "ike", "ike.list", NULL, NULL, NULL, ike_topic_print, false },
 	{ "attachments", "attachment.list", "attachments", show_attachment_columns,
 	  "No attachments.", NULL, false },
 	{ "routes", "route.list", "routes", show_route_columns, "No routes.", NULL, false },

@@ -202,9 +202,13 @@ void plan_set_tunnel(struct plan_set *set, const struct vault *vault, const stru
 static void pools_add(struct plan_set *set, const struct tenant *tenant,
 		      const struct remote_access *access)
 {
-	for (size_t i = 0; i < access->n_pools; i++)
+	for (size_t i = 0; i < access->n_pools; i++) {
+		/* One address is the client's route, or nobody's. */
+		if (access->pools[i].prefix_len == address_bits(&access->pools[i]))
+			continue;
 		route_add(set, tenant->id, tenant->name, &access->pools[i], ABI_ROUTE_BLACKHOLE, 0,
 			  NULL);
+	}
 }
 
 /* A route of the tenant's own: where it leads by id. */

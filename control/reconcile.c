@@ -272,6 +272,22 @@ static bool routes_lead_alike(const struct tenant *now, const struct tenant *nex
 	return true;
 }
 
+/* Addresses that no client has lead nowhere. */
+static bool pools_are_alike(const struct tenant *now, const struct tenant *next)
+{
+	if (now->n_remote_access != next->n_remote_access)
+		return false;
+	for (size_t i = 0; i < now->n_remote_access; i++) {
+		const struct remote_access *a = now->remote_access[i], *b = next->remote_access[i];
+
+		if (a->n_pools != b->n_pools ||
+		    (a->n_pools > 0 &&
+		     memcmp(a->pools, b->pools, a->n_pools * sizeof(*a->pools)) != 0))
+			return false;
+	}
+	return true;
+}
+
 /* Are two states of a tenant the same, but for tunnels? */
 static bool tenants_differ_by_tunnels(const struct tenant *now, const struct tenant *next)
 {
@@ -295,7 +311,7 @@ static bool tenants_differ_by_tunnels(const struct tenant *now, const struct ten
 	}
 	return (now->n_routes == 0 ||
 		memcmp(now->routes, next->routes, now->n_routes * sizeof(*now->routes)) == 0) &&
-	       routes_lead_alike(now, next);
+	       routes_lead_alike(now, next) && pools_are_alike(now, next);
 }
 
 /* Tunnels never change, so one that is in both is looked at no further. */

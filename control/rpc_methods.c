@@ -209,6 +209,8 @@ const struct rpc_method rpc_methods[] = {
 	{ "trace.start", RPC_ROLE_OPERATOR, rpc_trace_start },
 	{ "trace.stop", RPC_ROLE_OPERATOR, rpc_trace_stop },
 	{ "trace.read", RPC_ROLE_OPERATOR, rpc_trace_read },
+	{ "ike.list", RPC_ROLE_AUDITOR, rpc_ike_list },
+	{ "ike.disconnect", RPC_ROLE_OPERATOR, rpc_ike_disconnect },
 	{ "ike.open", RPC_ROLE_OPERATOR, rpc_ike_open },
 	{ "ike.sa.set", RPC_ROLE_OPERATOR, rpc_ike_sa_set },
 	{ "ike.sa.update", RPC_ROLE_OPERATOR, rpc_ike_sa_update },

@@ -74,6 +74,9 @@ void rpc_ike_sa_update(void *context, struct rpc_request *request);
 void rpc_ike_sa_delete(void *context, struct rpc_request *request);
 void rpc_ike_sync(void *context, struct rpc_request *request);
 void rpc_ike_event(void *context, struct rpc_request *request);
+/* rpc_ike_list.c */
+void rpc_ike_list(void *context, struct rpc_request *request);
+void rpc_ike_disconnect(void *context, struct rpc_request *request);
 /* rpc_graph.c */
 void rpc_graph_render(void *context, struct rpc_request *request);
 

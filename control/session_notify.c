@@ -16,7 +16,7 @@
 #include "store.h"
 
 #define USAGE_S    2
-#define SWEEP_S    5
+#define SWEEP_S    2
 #define SPENT_MOST 2000 /* keys that are forgotten at a time: more than can be deleted meanwhile */
 
 /* Is it of the charon that is connected? */

@@ -90,6 +90,8 @@ class FakeDataplane:
         self.staged = None  # of the one client that has a transaction open
         self.owner_of_staged = None
         self.index = None
+        self.undo = []
+        self.users = collections.Counter()  # SAs by tunnel
 
     # -- tables --
 
@@ -108,21 +110,26 @@ class FakeDataplane:
             sa = self.tables["sa"].get(record.id)
             if sa is None or record.sequence_limit <= sa.sequence_limit:
                 raise Refused(errno.ENOENT, "there is no such SA or the lease is not above the present one")
+            self.note("sa", record.id)
             sa.sequence_limit = record.sequence_limit
             return
         if kind in DELETE:
             name = DELETE[kind][0]
             key = self.key(name, record)
-            self.index = None
-            if self.tables[name].pop(key, None) is None:
+            self.note(name, key)
+            gone = self.tables[name].pop(key, None)
+            if gone is None:
                 raise Refused(errno.ENOENT, f"there is no {name} {key}")
+            self.forget(name, gone)
             if name == "tunnel":
+                self.note("selectors", key)
                 self.tables["selectors"].pop(key, None)
             self.check_free(name, key)
             return
         name = SET[kind][0]
         self.check(name, record)
         self.log_line(f"{name} {self.key(name, record)}")
+        self.note(name, self.key(name, record))
         if name == "sa" and record.id in self.tables["sa"]:
             self.sa_again(record)
             return
@@ -131,6 +138,8 @@ class FakeDataplane:
             return
         if name in ("sa", "tunnel", "tenant") and record.id not in self.tables[name]:
             self.counters.clear(name, record.id)
+        if name == "sa":
+            self.users[record.tunnel] += 1
         if self.key(name, record) in self.tables[name]:
             self.index = None
         self.tables[name][self.key(name, record)] = record
@@ -149,7 +158,7 @@ class FakeDataplane:
 
     def check_free(self, name, key):
         tables = self.tables
-        users = {"tunnel": lambda: any(s.tunnel == key for s in tables["sa"].values()),
+        users = {"tunnel": lambda: self.users[key] > 0,
                  "attachment": lambda: any(r.kind == abi.ROUTE_GATEWAY and r.target == key
                                            for r in tables["route"].values()),
                  "tenant": lambda: any(o.tenant == key for kind in ("tunnel", "attachment", "route")
@@ -177,6 +186,8 @@ class FakeDataplane:
     def check_sa(self, record):
         if record.tunnel not in self.tables["tunnel"]:
             raise Refused(errno.ENOENT, f"there is no tunnel {record.tunnel}")
+        if int.from_bytes(bytes(record.spi), "big") == self.options.refuse_spi:
+            raise Refused(errno.ENOSPC, "this SPI is not to the dataplane's liking")
         there = self.tables["sa"].get(record.id)
         if there is not None and there.cookie != record.cookie:
             raise Refused(errno.EEXIST, f"SA {record.id} is there")
@@ -198,20 +209,45 @@ class FakeDataplane:
                     self.index["sa"][bytes(record.spi)] = record.id
         return self.index[name].get(wanted)
 
+    def forget(self, name, record):
+        if name == "sa":
+            self.users[record.tunnel] -= 1
+        if self.index is not None and name == "attachment":
+            self.index[name].pop((record.port, record.vlan), None)
+        elif self.index is not None and name == "sa" and record.direction == abi.SA_IN:
+            self.index[name].pop(bytes(record.spi), None)
+
     def remember(self, name, record):
         if self.index is not None and name == "attachment":
             self.index[name][record.port, record.vlan] = record.id
         elif self.index is not None and name == "sa" and record.direction == abi.SA_IN:
             self.index[name][bytes(record.spi)] = record.id
 
+    def note(self, name, key):
+        """How an object stood before the open transaction touches it."""
+        record = self.tables[name].get(key)
+        self.undo.append((name, key, None if record is None else type(record).from_buffer_copy(record)))
+
+    def take_back(self):
+        """Objects that were deleted come last then; what sends is the SA that was set last."""
+        for name, key, record in reversed(self.undo):
+            if record is None:
+                self.tables[name].pop(key, None)
+            else:
+                self.tables[name][key] = record
+        self.index = None
+        self.recount()
+
+    def recount(self):
+        self.users = collections.Counter(sa.tunnel for sa in self.tables["sa"].values())
+
     def commit(self, generation):
-        before = {name: collections.OrderedDict((k, type(v).from_buffer_copy(v)) for k, v in table.items())
-                  for name, table in self.tables.items()}
+        self.undo = []
         for index, (kind, record) in enumerate(self.staged):
             try:
                 self.apply(kind, record)
             except Refused as refused:
-                self.tables, self.index = before, None
+                self.take_back()
                 return refused.number, index, refused.text
         self.generation = generation
         return 0, 0, ""
@@ -232,9 +268,9 @@ class FakeDataplane:
                 found.append(self.event(number, **line))
         return found
 
-    def event(self, number, kind, sa=0, tunnel=0, address="", **more):
+    def event(self, number, kind, sa=0, tunnel=0, address="", to="", **more):
         record = abi.Event(number=number, time=time.time_ns(), kind=kind, sa=sa, tunnel=tunnel,
-                           address=abi.address(address), **more)
+                           address=abi.address(address), to=abi.address(to), **more)
         if sa in self.tables["sa"]:
             of = self.tables["sa"][sa]
             record.tunnel, record.spi = of.tunnel, of.spi
@@ -395,5 +431,6 @@ if __name__ == "__main__":
     parser.add_argument("--event-most", type=int, default=629, help="in one answer")
     parser.add_argument("--sets", help="a file for a line with each object that is set")
     parser.add_argument("--appetite", type=int, default=0, help="numbers an SA uses at a time, at most")
+    parser.add_argument("--refuse-spi", type=int, help="of an SA that is refused")
     parser.add_argument("--crash", choices=["staged", "commit", "committed"])
     FakeDataplane(parser.parse_args()).run()

@@ -69,7 +69,7 @@ class Plugin:
         """An SA with a handle of its own; its key is made of `number`, which else is the handle."""
         self.handle += 1
         key = number if number is not None else int(self.instance[:8], 16) << 32 | self.handle
-        return {"sa": self.handle, "direction": direction, "spi": 0xc0000000 + (key & 0xfffffff), "if_id": if_id,
+        return {"sa": self.handle, "direction": direction, "spi": 0xc0000000 + (int(self.instance[:4], 16) << 12) + self.handle, "if_id": if_id,
                 "reqid": reqid, "local": "192.0.2.1", "remote": "198.51.100.7", "udp": False, "local_port": 0,
                 "remote_port": 0, "key": (1 << 159 | key).to_bytes(20, "big").hex(), "esn": True, "window": 128,
                 "lifetime": {"soft": {"seconds": 3000, "packets": 0, "bytes": 0},
