@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* From what charon has to what it shall have: one request after the other, until there is no difference. */
+#include "ike_load.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+#include <sodium.h>
+
+#include "ike_connections.h"
+#include "ike_secrets.h"
+#include "vici.h"
+
+static const char *const parts[PARTS] = { "certs", "keys", "pools", "conns" };
+
+/* -- telling -- */
+
+void ike_tell(struct ike_config *config, const char *tenant, const char *tunnel, const char *format,
+	      ...)
+{
+	va_list arguments;
+	char text[640];
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	config->hooks.event(config->hooks.context, "ike-config", text,
+			    tenant == NULL || tenant[0] == '\0' ? NULL : tenant,
+			    tunnel == NULL || tunnel[0] == '\0' ? NULL : tunnel);
+}
+
+/* "acme.branch-1", or a pool "acme.laptops.2", into tenant and name. */
+static void owner_split(const char *name, char tenant[ABI_NAME_LEN], char tunnel[ABI_NAME_LEN])
+{
+	size_t length = strcspn(name, ".");
+	const char *rest = name[length] == '.' ? name + length + 1 : "";
+
+	snprintf(tenant, ABI_NAME_LEN, "%.*s", (int)length, name);
+	snprintf(tunnel, ABI_NAME_LEN, "%.*s", (int)strcspn(rest, "."), rest);
+}
+
+/* Whose certificate it is: the first connection that has it. */
+static const char *cert_owner(const struct ike_config *config, const char *data)
+{
+	const char *name, *side;
+	json_t *connection, *section;
+
+	json_object_foreach (json_object_get(config->wanted, "conns"), name, connection) {
+		json_object_foreach (connection, side, section) {
+			static const char *const lists[] = { "certs", "cacerts" };
+
+			for (size_t i = 0; i < 2; i++) {
+				const json_t *list = json_object_get(section, lists[i]);
+				json_t *item;
+				size_t k;
+
+				json_array_foreach (list, k, item) {
+					if (strcmp(json_string_value(item), data) == 0)
+						return name;
+				}
+			}
+		}
+	}
+	return "";
+}
+
+static void refusal_tell(struct ike_config *config, const char *why)
+{
+	char tenant[ABI_NAME_LEN], tunnel[ABI_NAME_LEN];
+	const char *name = config->name;
+	json_t *value = config->value;
+
+	switch (config->part) {
+	case PART_CERTS:
+		name = cert_owner(config, json_string_value(json_object_get(value, "data")));
+		owner_split(name, tenant, tunnel);
+		ike_tell(
+			config, tenant, tunnel,
+			"charon refuses a certificate or revocation list of '%s': %s; give another one",
+			name, why);
+		return;
+	case PART_KEYS:
+		ike_tell(
+			config, json_string_value(json_object_get(value, "tenant")),
+			json_string_value(json_object_get(value, "name")),
+			"charon refuses the private key of '%s': %s; give another one, of a kind that "
+			"its plugins know",
+			json_string_value(json_object_get(value, "name")), why);
+		return;
+	case PART_POOLS:
+		if (json_object_get(config->told_pools, name) != NULL)
+			return;
+		json_object_set_new(config->told_pools, name, json_true());
+		owner_split(name, tenant, tunnel);
+		ike_tell(
+			config, tenant, tunnel,
+			"charon refuses the pool '%s': %s; where clients still have addresses of the "
+			"former one, disconnect them (it is tried again every %d s)",
+			name, why, IKE_RETRY_S);
+		return;
+	default:
+		owner_split(name, tenant, tunnel);
+		ike_tell(config, tenant, tunnel, "charon refuses the connection '%s': %s", name,
+			 why);
+	}
+}
+
+/* -- what charon has -- */
+
+void ike_load_forget(struct ike_config *config)
+{
+	for (unsigned int part = 0; part < PARTS; part++) {
+		json_object_clear(config->loaded[part]);
+		json_object_clear(config->refused[part]);
+	}
+	json_array_clear(config->strange);
+	config->known = false;
+	config->settled = false;
+	config->busy = false;
+	config->asked = 0;
+	json_decref(config->value);
+	config->value = NULL;
+}
+
+/* What looks like ours: others may have loaded connections of their own, whose names have no dot. */
+static void name_note(struct ike_config *config, enum part part, const char *name)
+{
+	if (strchr(name, '.') != NULL)
+		json_object_set_new(config->loaded[part], name, json_null());
+}
+
+static void asked_answered(struct ike_config *config, int error)
+{
+	config->asked--;
+	config->known = config->asked == 0 && error != -ENOTCONN;
+	if (config->known)
+		ike_load_step(config);
+}
+
+static void names_arrived(void *context, int error, const char *text, const uint8_t *message,
+			  size_t size)
+{
+	struct ike_config *config = context;
+	struct vici_element element;
+	struct vici_reader reader;
+	char list[256] = "", name[128];
+
+	vici_read(&reader, message, error == 0 ? size : 0);
+	while (vici_next(&reader, &element) == 1) {
+		if (element.kind == VICI_LIST) {
+			snprintf(list, sizeof(list), "%s", element.name);
+		} else if (element.kind == VICI_ITEM && element.size < sizeof(name)) {
+			memcpy(name, element.value, element.size);
+			name[element.size] = '\0';
+			if (strcmp(list, "conns") == 0)
+				name_note(config, PART_CONNS, name);
+			else if (strcmp(list, "keys") == 0)
+				json_array_append_new(config->strange, json_string(name));
+		} else if (element.kind == VICI_SECTION && reader.depth == 1) {
+			name_note(config, PART_POOLS, element.name);
+		}
+	}
+	asked_answered(config, error);
+}
+
+/* get-pools has a section for each pool, the others a list. */
+void ike_load_ask(struct ike_config *config)
+{
+	static const char *const questions[] = { "get-conns", "get-pools", "get-keys" };
+
+	ike_load_forget(config);
+	config->asked = 3;
+	for (size_t i = 0; i < 3; i++) {
+		if (vici_request(config->vici, questions[i], NULL, names_arrived, config) < 0)
+			config->asked--;
+	}
+}
+
+/* -- one request after the other, until there is no difference -- */
+
+static void message_connection(struct vici_message *message, const char *name, const json_t *value)
+{
+	vici_section(message, name);
+	vici_members(message, value, "certs");
+	vici_section_end(message);
+}
+
+static int message_key(struct ike_config *config, struct vici_message *message, const char *digest,
+		       const json_t *value)
+{
+	const struct model *model = config->hooks.desired(config->hooks.context);
+	const char *tenant_name = json_string_value(json_object_get(value, "tenant"));
+	const char *name = json_string_value(json_object_get(value, "name"));
+	const struct tenant *tenant = model_tenant(model, tenant_name);
+	const struct remote_access *access;
+	const struct tunnel *tunnel;
+	const struct ike *ike = NULL;
+	char hex[2 * VAULT_DIGEST_LEN + 1];
+	uint8_t *plain;
+
+	if (tenant == NULL)
+		return -ENOENT;
+	access = tenant_remote_access(tenant, name);
+	tunnel = tenant_tunnel(tenant, name);
+	if (access != NULL)
+		ike = access->ike;
+	else if (tunnel != NULL)
+		ike = tunnel->ike;
+	if (ike == NULL || !secret_is_set(&ike->key))
+		return -ENOENT;
+	sodium_bin2hex(hex, sizeof(hex), ike->key.digest, sizeof(ike->key.digest));
+	if (strcmp(hex, digest) != 0)
+		return -ENOENT; /* changed meanwhile: looked at again soon */
+	if (secret_open(config->vault, tenant_name, name, "key", "", &ike->key, &plain) < 0)
+		return -EBADMSG;
+	vici_text(message, "type", "any");
+	vici_value(message, "data", plain, ike->key.size);
+	sodium_free(plain);
+	return 0;
+}
+
+static void message_cert(struct vici_message *message, const json_t *value)
+{
+	const json_t *data = json_object_get(value, "data");
+	size_t length = json_string_length(data), size;
+	uint8_t *der = malloc(length + 1);
+
+	if (der == NULL || sodium_base642bin(der, length, json_string_value(data), length, NULL,
+					     &size, NULL, sodium_base64_VARIANT_ORIGINAL) != 0) {
+		message->failed = true;
+	} else {
+		vici_text(message, "type", json_string_value(json_object_get(value, "type")));
+		vici_value(message, "data", der, size);
+	}
+	free(der);
+}
+
+static void load_answered(void *context, int error, const char *text, const uint8_t *message,
+			  size_t size)
+{
+	struct ike_config *config = context;
+	json_t *loaded = config->loaded[config->part];
+	char id[128];
+
+	config->busy = false;
+	if (error == -ENOTCONN)
+		return;
+	if (error < 0) {
+		refusal_tell(config, text);
+		json_object_set(config->refused[config->part], config->name, config->value);
+		/* It goes on with what it has of that name. */
+		if (json_object_get(loaded, config->name) != NULL)
+			json_object_set_new(loaded, config->name, json_null());
+	} else if (config->part == PART_KEYS) {
+		vici_find(message, size, "id", id, sizeof(id));
+		json_object_set_new(loaded, config->name, json_string(id));
+	} else {
+		json_object_set(loaded, config->name, config->value);
+		json_object_del(config->refused[config->part], config->name);
+		if (config->part == PART_POOLS)
+			json_object_del(config->told_pools, config->name);
+	}
+	ike_load_step(config);
+}
+
+static void request_failed(struct ike_config *config, int error)
+{
+	config->busy = false;
+	if (error == -ENOTCONN || error == -ENOENT)
+		return;
+	refusal_tell(config,
+		     error == -EMSGSIZE ? "it is too large for vici" : "it can't be read or sent");
+	json_object_set(config->refused[config->part], config->name, config->value);
+}
+
+static void load_send(struct ike_config *config, enum part part, const char *name, json_t *value)
+{
+	static const char *const commands[PARTS] = { "load-cert", "load-key", "load-pool",
+						     "load-conn" };
+	struct vici_message message = { 0 };
+	int ret = 0;
+
+	config->busy = true;
+	config->settled = false;
+	config->part = part;
+	snprintf(config->name, sizeof(config->name), "%s", name);
+	json_incref(value);
+	json_decref(config->value);
+	config->value = value;
+	if (part == PART_CERTS)
+		message_cert(&message, value);
+	else if (part == PART_KEYS)
+		ret = message_key(config, &message, name, value);
+	else
+		message_connection(&message, name, value);
+	if (ret == 0)
+		ret = vici_request(config->vici, commands[part], &message, load_answered, config);
+	else
+		vici_message_free(&message);
+	if (ret < 0)
+		request_failed(config, ret);
+}
+
+/* The first of a part that charon lacks. Returns whether one was sent. */
+static bool load_next(struct ike_config *config, enum part part)
+{
+	const json_t *wanted = json_object_get(config->wanted, parts[part]);
+	const char *name;
+	json_t *value;
+
+	json_object_foreach ((json_t *)(uintptr_t)wanted, name, value) {
+		const json_t *has = json_object_get(config->loaded[part], name);
+		const json_t *refused = json_object_get(config->refused[part], name);
+		bool same = part == PART_KEYS ? has != NULL : json_equal(has, value);
+
+		if (same || json_equal(refused, value))
+			continue;
+		load_send(config, part, name, value);
+		if (config->busy)
+			return true;
+	}
+	return false;
+}
+
+static void unload_answered(void *context, int error, const char *text, const uint8_t *message,
+			    size_t size)
+{
+	struct ike_config *config = context;
+	const char *name = config->name;
+
+	config->busy = false;
+	if (error == -ENOTCONN)
+		return;
+	if (error < 0 && config->part == PART_POOLS && strstr(text, "not found") == NULL) {
+		refusal_tell(config, text);
+		json_object_set_new(config->refused[PART_POOLS], name, json_null());
+	} else {
+		json_object_del(config->loaded[config->part], name);
+	}
+	ike_load_step(config);
+}
+
+void ike_load_nothing(void *context, int error, const char *text, const uint8_t *message,
+		      size_t size)
+{
+}
+
+/* IKE SAs of a connection, or a child of it. charon begins and doesn't wait for the peer. */
+void ike_load_terminate(struct ike_config *config, const char *connection, const char *child)
+{
+	struct vici_message message = { 0 };
+
+	vici_text(&message, "ike", connection);
+	if (child != NULL)
+		vici_text(&message, "child", child);
+	vici_text(&message, "timeout", "-1");
+	vici_request(config->vici, "terminate", &message, ike_load_nothing, config);
+}
+
+static void unload_send(struct ike_config *config, enum part part, const char *name)
+{
+	const char *id = json_string_value(json_object_get(config->loaded[part], name));
+	struct vici_message message = { 0 };
+	int ret;
+
+	config->busy = true;
+	config->settled = false;
+	config->part = part;
+	snprintf(config->name, sizeof(config->name), "%s", name);
+	if (part == PART_KEYS)
+		vici_text(&message, "id", id == NULL ? "" : id);
+	else
+		vici_text(&message, "name", name);
+	ret = vici_request(config->vici,
+			   part == PART_KEYS    ? "unload-key"
+			   : part == PART_POOLS ? "unload-pool"
+						: "unload-conn",
+			   &message, unload_answered, config);
+	if (ret < 0)
+		config->busy = false;
+	else if (part == PART_CONNS)
+		ike_load_terminate(config, name, NULL);
+}
+
+static bool unload_next(struct ike_config *config, enum part part)
+{
+	const json_t *wanted = json_object_get(config->wanted, parts[part]);
+	const char *name;
+	json_t *value;
+
+	json_object_foreach (config->loaded[part], name, value) {
+		if (json_object_get(wanted, name) != NULL ||
+		    (part == PART_POOLS &&
+		     json_is_null(json_object_get(config->refused[part], name))))
+			continue;
+		unload_send(config, part, name);
+		return config->busy;
+	}
+	return false;
+}
+
+/* Keys that an earlier kaidod gave it, and that are no longer meant. */
+static void strange_forget(struct ike_config *config)
+{
+	struct vici_message message = { 0 };
+	json_t *id, *own;
+	const char *name;
+	bool ours;
+
+	while ((id = json_array_get(config->strange, 0)) != NULL) {
+		ours = false;
+		json_object_foreach (config->loaded[PART_KEYS], name, own)
+			ours |= json_equal(own, id);
+		if (!ours) {
+			vici_text(&message, "id", json_string_value(id));
+			vici_request(config->vici, "unload-key", &message, ike_load_nothing,
+				     config);
+		}
+		json_array_remove(config->strange, 0);
+	}
+}
+
+static void cleared(void *context, int error, const char *text, const uint8_t *message, size_t size)
+{
+	struct ike_config *config = context;
+
+	config->busy = false;
+	if (error == -ENOTCONN)
+		return;
+	ike_load_step(config);
+}
+
+/*
+ * A certificate that is no longer meant: vici can only forget all of them, and all keys with them. They
+ * are given again at once; whoever logs in meanwhile has to try again, and who is there stays.
+ */
+static bool certs_purge(struct ike_config *config)
+{
+	const json_t *wanted = json_object_get(config->wanted, parts[PART_CERTS]);
+	const char *name;
+	bool stale = false;
+	json_t *value;
+
+	json_object_foreach (config->loaded[PART_CERTS], name, value)
+		stale |= json_object_get(wanted, name) == NULL;
+	if (!stale)
+		return false;
+	config->busy = true;
+	json_object_clear(config->loaded[PART_CERTS]);
+	json_object_clear(config->loaded[PART_KEYS]);
+	if (vici_request(config->vici, "clear-creds", NULL, cleared, config) < 0)
+		config->busy = false;
+	return config->busy;
+}
+
+/* Sends the next request; where there is none, charon is as wanted. */
+void ike_load_step(struct ike_config *config)
+{
+	struct timeval later = { .tv_sec = IKE_RETRY_S };
+	bool refused = false;
+
+	if (config->busy || !config->known || config->wanted == NULL || !vici_is_up(config->vici))
+		return;
+	if (unload_next(config, PART_CONNS) || unload_next(config, PART_KEYS) ||
+	    certs_purge(config) || load_next(config, PART_CERTS) || load_next(config, PART_KEYS) ||
+	    unload_next(config, PART_POOLS) || load_next(config, PART_POOLS) ||
+	    (config->plugin && load_next(config, PART_CONNS)))
+		return;
+	strange_forget(config);
+	config->settled = config->plugin;
+	for (unsigned int part = 0; part < PARTS; part++)
+		refused |= json_object_size(config->refused[part]) > 0;
+	if (refused && !event_pending(config->retry, EV_TIMEOUT, NULL))
+		event_add(config->retry, &later);
+}

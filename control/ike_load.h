@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Between ike_config.c, which knows what is wanted and when, and ike_load.c, which gives it to charon. */
+#ifndef KAIDO_CONTROL_IKE_LOAD_H
+#define KAIDO_CONTROL_IKE_LOAD_H
+
+#include <jansson.h>
+
+#include "ike_config.h"
+
+#define IKE_RETRY_S 30 /* what charon refused is tried again: a pool may be free then */
+
+struct event;
+struct vici;
+
+/* What charon is given and knows by a name of its own. */
+enum part { PART_CERTS, PART_KEYS, PART_POOLS, PART_CONNS, PARTS };
+
+struct ike_config {
+	struct event_base *base;
+	struct vici *vici;
+	const char *state;
+	const struct vault *vault;
+	struct ike_config_hooks hooks;
+	json_t *wanted; /* of ike_connections(); NULL: not looked at yet */
+	/* By part and name: what charon has; of keys the id that charon gave it. null: something. */
+	json_t *loaded[PARTS];
+	json_t *refused[PARTS]; /* what it would not take, and need not be told again */
+	json_t *told_pools;     /* those whose refusal operators know of */
+	json_t *strange;        /* ids of keys that charon has and we didn't give */
+	unsigned int asked;     /* questions about what it has that are not answered */
+	bool known;             /* what it has */
+	bool busy;              /* a request is under way */
+	bool settled;           /* there is nothing left to be sent */
+	bool plugin;            /* it has its secrets, or is not going to get them */
+	enum part part;         /* of that */
+	char name[128];
+	json_t *value;
+	struct event *look;   /* at the desired state */
+	struct event *retry;  /* what was refused */
+	struct event *absent; /* tells that charon isn't there */
+	struct event *alone;  /* ends the wait for the plugin */
+	char told[256];       /* what it last failed to write */
+};
+
+/* An event of kind `ike-config`; `tenant` and `tunnel` may be NULL or "". */
+__attribute__((format(printf, 4, 5))) void ike_tell(struct ike_config *config, const char *tenant,
+						    const char *tunnel, const char *format, ...);
+/* Nothing is known of charon any more. */
+void ike_load_forget(struct ike_config *config);
+/* Asks it what it has, and goes on with ike_load_step(). */
+void ike_load_ask(struct ike_config *config);
+/* Sends the next request; where there is none, charon is as wanted. */
+void ike_load_step(struct ike_config *config);
+/* IKE SAs of a connection, or a child of it (else NULL). charon begins and doesn't wait for the peer. */
+void ike_load_terminate(struct ike_config *config, const char *connection, const char *child);
+/* A vici_answer for those that nobody needs. */
+void ike_load_nothing(void *context, int error, const char *text, const uint8_t *message,
+		      size_t size);
+
+#endif /* KAIDO_CONTROL_IKE_LOAD_H */

@@ -1,0 +1,183 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""kaidod against a charon that answers as a test wants it: what is sent when, and what it makes of nonsense."""
+
+import os
+import struct
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+
+from fake_charon import RESPONSE, Charon, encode  # noqa: E402
+from kaidod_world import Case, config, run, tenant  # noqa: E402
+from pki import authority, issued  # noqa: E402
+
+PSK = "correct horse battery staple"
+
+
+def site(name="one", ike=None, **more):
+    networks = ["10.2.0.0/24" if name == "two" else "10.1.0.0/24"]
+    return {"name": name, "local": "192.0.2.1", "remote": "198.51.100.7", "networks": networks,
+            "ike": {"psk": PSK, "remote-id": name + ".example", **(ike or {})}, **more}
+
+
+def acme(*tunnels, **more):
+    return config({**tenant("acme", 1, list(tunnels)), **more})
+
+
+def laptops(pool):
+    certificate, key = issued("vpn.acme.example")
+    return {"remote-access": [{"name": "laptops", "local": "192.0.2.1", "local-id": "vpn.acme.example",
+                               "auth": "eap-mschapv2", "certificate": certificate, "key": key, "pool": [pool]}]}
+
+
+class Configured(Case):
+    dataplane = False
+
+    def setUp(self):
+        super().setUp()
+        self.world.stop_kaidod()
+        self.charon = Charon(self.world.path("vici"))
+        self.addCleanup(self.charon.close)
+        self.world.start_kaidod("--vici", self.charon.path)
+
+    def settled(self):
+        def look():
+            state = self.call("system.status")["charon"]
+            return state["connected"] and state["settled"]
+        self.world.wait("charon has it all", look)
+
+    def open_plugin(self):
+        client = self.world.client()
+        client.call("ike.open", protocol=1, instance="0123456789abcdef", version="test")
+        return client
+
+    def told(self):
+        return [event["text"] for event in self.call("event.list", limit=1000)["events"]
+                if event["kind"] == "ike-config"]
+
+    def test_differences_only(self):
+        self.open_plugin()
+        self.apply(acme(site(), site("two")))
+        self.settled()
+        self.assertEqual(self.charon.take(), [("get-conns", ""), ("get-pools", ""), ("get-keys", ""),
+                                              ("load-conn", "acme.one"), ("load-conn", "acme.two")])
+        child = self.charon.conns["acme.one"]["children"]["one"]
+        self.assertEqual(child["if_id_in"], child["if_id_out"])
+        self.assertEqual(self.charon.conns["acme.one"]["local-1"], {"auth": b"psk", "id": b"192.0.2.1"})
+
+        # A secret is the plugin's; charon has nothing of it.
+        self.apply(acme(site(ike={"psk": "another one, as long"}), site("two")))
+        self.settled()
+        self.assertEqual(self.charon.take(), [])
+        # What holds for what is negotiated from now on; then who the peer is; then what it reaches.
+        self.apply(acme(site(ike={"dpd": 10}), site("two")))
+        self.settled()
+        self.assertEqual(self.charon.take(), [("load-conn", "acme.one")])
+        self.apply(acme(site(ike={"dpd": 10, "remote-id": "other.example"}), site("two")))
+        self.settled()
+        self.assertEqual(self.charon.take(), [("terminate", "acme.one"), ("load-conn", "acme.one")])
+        self.apply(acme(site(ike={"dpd": 10, "remote-id": "other.example"}, **{"local-networks": ["10.0.0.0/8"]}),
+                        site("two")))
+        self.settled()
+        self.assertEqual(self.charon.take(), [("terminate", "acme.one"), ("load-conn", "acme.one")])
+        self.apply(acme(site("two")))
+        self.settled()
+        self.assertEqual(self.charon.take(), [("unload-conn", "acme.one"), ("terminate", "acme.one")])
+
+    def test_found_as_it_was(self):
+        """What another kaidod left there goes, if it is not wanted; others' connections are not ours."""
+        self.charon.conns = {"acme.gone": {}, "by-hand": {}}
+        self.charon.pools = {"acme.gone": {}}
+        self.charon.keys = {"4567"}
+        self.open_plugin()
+        self.apply(acme(site(), **laptops("10.9.0.0/16")))
+        self.settled()
+        self.assertEqual(sorted(self.charon.conns), ["acme.laptops", "acme.one", "by-hand"])
+        self.assertEqual(sorted(self.charon.pools), ["acme.laptops"])
+        self.assertEqual(self.charon.keys, {"0123"})
+
+    def test_a_certificate_that_goes(self):
+        self.open_plugin()
+        self.apply(acme(**laptops("10.9.0.0/16")))
+        self.settled()
+        self.charon.take()
+        with_ca = laptops("10.9.0.0/16")
+        with_ca["remote-access"][0].update({"auth": "certificate", "ca": authority("clients").pem})
+        self.apply(acme(**with_ca))
+        self.settled()
+        self.assertEqual([command for command, _ in self.charon.take()], ["terminate", "load-cert", "load-conn"])
+        self.apply(acme(**laptops("10.9.0.0/16")))
+        self.settled()
+        self.assertEqual([command for command, _ in self.charon.take()],
+                         ["terminate", "clear-creds", "load-cert", "load-key", "load-conn"])
+
+    def test_waits_for_the_plugin(self):
+        """A connection that begins by itself would fail without its secret."""
+        self.apply(acme(site(ike={"start": "start"})))
+        self.world.wait("it has asked", lambda: len(self.charon.requests) == 3)
+        plugin = self.open_plugin()
+        self.settled()
+        self.assertEqual(self.charon.take()[3:], [("load-conn", "acme.one")])
+        secrets = plugin.line()
+        self.assertEqual(secrets["method"], "ike.secrets")
+        self.assertEqual(secrets["params"]["secrets"], [{"kind": "psk", "local": "192.0.2.1", "remote": "one.example",
+                                                         "secret": PSK.encode().hex()}])
+
+    def test_refused(self):
+        self.charon.refuse["load-pool"] = b"it is in use\x1b[2J"
+        self.charon.refuse["load-conn"] = b"why not"
+        self.open_plugin()
+        self.apply(acme(**laptops("10.9.0.0/16")))
+        self.settled()
+        pool, connection = self.told()
+        self.assertIn("'acme.laptops': it is in use?[2J;", pool)
+        self.assertIn("'acme.laptops': why not", connection)
+        self.assertEqual(self.call("system.status")["charon"]["refused"], 2)
+        self.charon.refuse = {}
+        self.apply(acme(**laptops("10.10.0.0/16")))
+        self.settled()
+        self.assertEqual(self.charon.pools["acme.laptops"], {"addrs": b"10.10.0.0/16"})
+        self.assertEqual(sorted(self.charon.conns), [])  # the same that it refused: not asked again ...
+        self.apply(acme(site(), **laptops("10.10.0.0/16")))
+        self.settled()
+        self.assertEqual(sorted(self.charon.conns), ["acme.one"])
+
+    def test_nonsense(self):
+        """It is not taken; kaidod connects again, and goes on."""
+        def packet(data):
+            return struct.pack("!I", len(data)) + data
+
+        answer = bytes([RESPONSE])
+        nonsense = (struct.pack("!I", 0), struct.pack("!I", 1 << 20), struct.pack("!I", 0xffffffff), packet(b"\7\1x"),
+                    packet(b"\3"), packet(b"\xff"), packet(answer + b"\5\0\0"), packet(answer + b"\3\1k\xff\xff"),
+                    packet(answer + b"\1\1s" * 100), packet(answer + encode({"success": b"yes"})[:-1]),
+                    packet(answer) + packet(answer), os.urandom(64))
+        self.open_plugin()
+        for number, text in enumerate(nonsense):
+            self.charon.raw.append(text)
+            self.apply(acme(site(ike={"dpd": 10 + number})))
+            self.world.wait("it was sent", lambda: not self.charon.raw)
+            self.settled()
+            self.assertEqual(self.charon.conns["acme.one"]["dpd_delay"], b"%us" % (10 + number))
+
+    def test_the_file(self):
+        self.open_plugin()
+        self.apply(acme(site(ike={"remote-id": "C=JP, O=Acme, CN=gw"}), **laptops("10.9.0.0/16")))
+        self.settled()
+        folder = os.path.join(self.world.state, "ike")
+        with open(os.path.join(folder, "swanctl.conf"), encoding="utf-8") as file:
+            text = file.read()
+        self.assertIn('id = "C=JP, O=Acme, CN=gw"', text)
+        self.assertNotIn(PSK, text)
+        (name,) = [name for name in os.listdir(folder) if name != "swanctl.conf"]
+        self.assertIn(os.path.join(folder, name), text)
+        with open(os.path.join(folder, name), encoding="utf-8") as file:
+            self.assertEqual(file.read(), issued("vpn.acme.example")[0])
+        self.apply(acme(site()))
+        self.settled()
+        self.assertEqual(os.listdir(folder), ["swanctl.conf"])
+
+
+if __name__ == "__main__":
+    run()
