@@ -225,6 +225,37 @@ static bool keys_have_time(struct change *change)
 	return true;
 }
 
+/* What IKE negotiated has its inbound SPIs and keys already. */
+static bool sas_are_free(struct change *change)
+{
+	const struct sessions *sessions = &change->daemon->sessions;
+	const struct model *next = change->next;
+
+	for (size_t i = 0; i < next->n_tenants && sessions->n_sas > 0; i++) {
+		const struct tenant *tenant = next->tenants[i];
+
+		if (model_tenant(change->now, tenant->name) == tenant)
+			continue;
+		for (size_t k = 0; k < tenant->n_tunnels; k++) {
+			for (size_t n = 0; n < tenant->tunnels[k]->n_sas; n++) {
+				const struct sa *sa = &tenant->tunnels[k]->sas[n];
+
+				if ((sa->direction != ABI_SA_IN ||
+				     sessions_sa_by_spi(sessions, sa->spi) == NULL) &&
+				    sessions_sa_by_digest(sessions, sa->digest) == NULL)
+					continue;
+				change_fail(
+					change, RPC_CONFLICT, NULL,
+					"SPI 0x%x of tunnel '%s' of tenant '%s', or its key, is in "
+					"use by an SA that IKE negotiated: take another",
+					sa->spi, tenant->tunnels[k]->name, tenant->name);
+				return false;
+			}
+		}
+	}
+	return true;
+}
+
 /* A key whose numbers are all used must not come back. */
 static bool keys_have_numbers(struct change *change)
 {
@@ -305,7 +336,7 @@ static void change_run(struct change *change)
 		change_reply(change, !change->dry_run && reconcile_converged(&daemon->reconcile));
 		return;
 	}
-	if (keys_have_numbers(change) && keys_have_time(change))
+	if (sas_are_free(change) && keys_have_numbers(change) && keys_have_time(change))
 		change_store(change);
 }
 

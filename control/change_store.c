@@ -85,9 +85,31 @@ static int change_record(struct change *change, struct plan **plan)
 	return ret;
 }
 
+static bool tenant_has_ike(const struct tenant *tenant)
+{
+	for (size_t i = 0; i < tenant->n_tunnels; i++) {
+		if (tenant->tunnels[i]->ike != NULL)
+			return true;
+	}
+	return tenant->n_remote_access > 0;
+}
+
+/* May `a` hold secrets of IKE that `b` does not? */
+static bool secrets_differ(const struct model *a, const struct model *b)
+{
+	for (size_t i = 0; i < a->n_tenants; i++) {
+		if (model_tenant(b, a->tenants[i]->name) != a->tenants[i] &&
+		    tenant_has_ike(a->tenants[i]))
+			return true;
+	}
+	return false;
+}
+
 /* Takes `effective`. */
 static void desired_set(struct daemon *daemon, const struct model *model, struct model *effective)
 {
+	bool secrets =
+		secrets_differ(daemon->desired, model) || secrets_differ(model, daemon->desired);
 	struct model *copy = model_copy(model);
 
 	if (copy == NULL || effective == NULL) {
@@ -98,7 +120,8 @@ static void desired_set(struct daemon *daemon, const struct model *model, struct
 	daemon->desired = copy;
 	model_destroy(daemon->effective);
 	daemon->effective = effective;
-	sessions_tell_secrets(&daemon->sessions);
+	if (secrets)
+		sessions_tell_secrets(&daemon->sessions);
 	ike_config_changed(daemon->ike_config);
 }
 

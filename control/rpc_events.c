@@ -47,6 +47,23 @@ static bool filter_read(struct rpc_request *request, struct store_event_filter *
 	return true;
 }
 
+/* What happens to clients stands under the name of their remote access. */
+static bool tunnel_read(struct rpc_request *request, const struct tenant *tenant, const char **name)
+{
+	const char *given =
+		json_string_value(json_object_get(rpc_request_params(request), "tunnel"));
+	const struct tunnel *tunnel;
+	bool good;
+
+	if (tenant != NULL && given != NULL && tenant_remote_access(tenant, given) != NULL) {
+		*name = given;
+		return true;
+	}
+	good = rpc_params_tunnel(request, tenant, &tunnel);
+	*name = tunnel == NULL ? NULL : tunnel->name;
+	return good;
+}
+
 /* Newest first becomes oldest first. */
 static void list_turn(json_t *list)
 {
@@ -64,15 +81,13 @@ void rpc_event_list(void *context, struct rpc_request *request)
 	struct store_event_filter filter = { 0 };
 	struct daemon *daemon = context;
 	const struct tenant *tenant;
-	const struct tunnel *tunnel;
 	json_t *list;
 
 	if (!rpc_params_check(request, known) ||
 	    !rpc_params_tenant(request, daemon->desired, &tenant) ||
-	    !rpc_params_tunnel(request, tenant, &tunnel) || !filter_read(request, &filter))
+	    !tunnel_read(request, tenant, &filter.tunnel) || !filter_read(request, &filter))
 		return;
 	filter.tenant = tenant == NULL ? NULL : tenant->name;
-	filter.tunnel = tunnel == NULL ? NULL : tunnel->name;
 	journal_flush(&daemon->journal); /* what just happened is in it, if it can be written */
 	list = json_array();
 	if (store_event_list(daemon->store, &filter, event_append, list) < 0) {

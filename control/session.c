@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The set of sessions, and the ways to find something in it. */
-#include "session.h"
+/* The set of sessions: what comes into it and goes. */
+#include "session_index.h"
 
 #include <errno.h>
 #include <search.h>
@@ -11,151 +11,6 @@
 
 #include "address.h"
 #include "claims.h"
-
-/* A prefix that a client holds. */
-struct session_prefix {
-	struct abi_address prefix;
-	struct session *session;
-};
-
-typedef int (*order_of)(const void *a, const void *b);
-
-/* -- trees -- */
-
-static int tree_put(void **root, void *item, order_of order)
-{
-	return tsearch(item, root, order) == NULL ? -ENOMEM : 0;
-}
-
-static void *tree_find(void *const *root, const void *like, order_of order)
-{
-	void *const *node = tfind(like, root, order);
-
-	return node == NULL ? NULL : *node;
-}
-
-static int number_order(uint64_t a, uint64_t b)
-{
-	return (a > b) - (a < b);
-}
-
-static int handle_order(const void *first, const void *second)
-{
-	const struct session_sa *a = first, *b = second;
-	int order = number_order(a->instance, b->instance);
-
-	return order != 0 ? order : number_order(a->handle, b->handle);
-}
-
-static int digest_order(const void *first, const void *second)
-{
-	const struct session_sa *a = first, *b = second;
-
-	return memcmp(a->sa.digest, b->sa.digest, sizeof(a->sa.digest));
-}
-
-static int spi_order(const void *first, const void *second)
-{
-	const struct session_sa *a = first, *b = second;
-
-	return number_order(a->sa.spi, b->sa.spi);
-}
-
-static int key_order(const void *first, const void *second)
-{
-	const struct session *a = first, *b = second;
-	int order = number_order(a->instance, b->instance);
-
-	if (order == 0)
-		order = number_order(a->if_id, b->if_id);
-	return order != 0 ? order : number_order(a->reqid, b->reqid);
-}
-
-static int name_order(const void *first, const void *second)
-{
-	const struct session *a = first, *b = second;
-
-	return strcmp(a->name, b->name);
-}
-
-static int prefix_order(const void *first, const void *second)
-{
-	const struct session_prefix *a = first, *b = second;
-
-	return prefix_compare(&a->prefix, &b->prefix);
-}
-
-/* -- arrays by id -- */
-
-/* Where the pointer of that id stands; NULL: no memory. */
-static void **slot_of(void *array, uint32_t *size, uint32_t id)
-{
-	void ***pointers = array;
-	uint32_t more = id + id / 2 + 64;
-	void **bigger;
-
-	if (id >= *size) {
-		bigger = reallocarray(*pointers, more, sizeof(void *));
-		if (bigger == NULL)
-			return NULL;
-		memset(bigger + *size, 0, (more - *size) * sizeof(void *));
-		*pointers = bigger;
-		*size = more;
-	}
-	return &(*pointers)[id];
-}
-
-/* -- finding -- */
-
-struct session_sa *sessions_sa(const struct sessions *sessions, uint64_t instance, uint64_t handle)
-{
-	struct session_sa like = { .instance = instance, .handle = handle };
-
-	return tree_find(&sessions->by_handle, &like, handle_order);
-}
-
-struct session_sa *sessions_sa_by_id(const struct sessions *sessions, uint32_t id)
-{
-	return id < sessions->n_by_sa ? sessions->by_sa[id] : NULL;
-}
-
-struct session_sa *sessions_sa_by_digest(const struct sessions *sessions,
-					 const uint8_t digest[VAULT_DIGEST_LEN])
-{
-	struct session_sa like;
-
-	memcpy(like.sa.digest, digest, sizeof(like.sa.digest));
-	return tree_find(&sessions->by_digest, &like, digest_order);
-}
-
-struct session_sa *sessions_sa_by_spi(const struct sessions *sessions, uint32_t spi)
-{
-	struct session_sa like = { .sa.spi = spi };
-
-	return tree_find(&sessions->by_spi, &like, spi_order);
-}
-
-struct session *sessions_find(const struct sessions *sessions, uint64_t instance, uint32_t if_id,
-			      uint32_t reqid)
-{
-	struct session like = { .instance = instance, .if_id = if_id, .reqid = reqid };
-
-	return tree_find(&sessions->by_key, &like, key_order);
-}
-
-struct session *sessions_by_tunnel(const struct sessions *sessions, uint32_t tunnel_id)
-{
-	return tunnel_id < sessions->n_by_tunnel ? sessions->by_tunnel[tunnel_id] : NULL;
-}
-
-struct session *sessions_by_prefix(const struct session_tenant *tenant,
-				   const struct abi_address *prefix)
-{
-	struct session_prefix like = { .prefix = *prefix };
-	struct session_prefix *found = tree_find(&tenant->prefixes, &like, prefix_order);
-
-	return found == NULL ? NULL : found->session;
-}
 
 bool session_is_orphan(const struct sessions *sessions, const struct session *session)
 {
@@ -184,7 +39,7 @@ struct session_sa *session_sender(const struct session *session)
 
 static struct session_tenant *tenant_get(struct sessions *sessions, const struct tenant *tenant)
 {
-	void **slot = slot_of(&sessions->by_tenant, &sessions->n_by_tenant, tenant->id);
+	void **slot = session_slot(&sessions->by_tenant, &sessions->n_by_tenant, tenant->id);
 	struct session_tenant *made;
 
 	if (slot == NULL || *slot != NULL)
@@ -235,7 +90,7 @@ struct session *session_create(struct sessions *sessions, const struct session_o
 			       uint64_t instance, uint32_t if_id, uint32_t reqid,
 			       uint32_t tunnel_id)
 {
-	void **slot = slot_of(&sessions->by_tunnel, &sessions->n_by_tunnel, tunnel_id);
+	void **slot = session_slot(&sessions->by_tunnel, &sessions->n_by_tunnel, tunnel_id);
 	struct session_tenant *tenant = tenant_get(sessions, owner->tenant);
 	struct session *session = calloc(1, sizeof(*session));
 
@@ -253,10 +108,11 @@ struct session *session_create(struct sessions *sessions, const struct session_o
 		memcpy(session->name, session->owner, sizeof(session->name));
 	else
 		session_name(session->name, session->owner, tunnel_id);
-	if (tree_put(&sessions->by_key, session, key_order) < 0)
+	if (session_tree_put(&sessions->by_key, session, session_key_order) < 0)
 		goto fail;
-	if (session_is_client(session) && tree_put(&tenant->clients, session, name_order) < 0) {
-		tdelete(session, &sessions->by_key, key_order);
+	if (session_is_client(session) &&
+	    session_tree_put(&tenant->clients, session, session_name_order) < 0) {
+		tdelete(session, &sessions->by_key, session_key_order);
 		goto fail;
 	}
 	*slot = session;
@@ -278,11 +134,12 @@ static void networks_release(struct session *session)
 
 	for (size_t i = 0; i < session->n_networks; i++) {
 		struct session_prefix like = { .prefix = session->networks[i] };
-		struct session_prefix *found = tree_find(&tenant->prefixes, &like, prefix_order);
+		struct session_prefix *found =
+			session_tree_find(&tenant->prefixes, &like, session_prefix_order);
 
 		if (found == NULL || found->session != session)
 			continue;
-		tdelete(&like, &tenant->prefixes, prefix_order);
+		tdelete(&like, &tenant->prefixes, session_prefix_order);
 		free(found);
 	}
 	free(session->networks);
@@ -311,8 +168,9 @@ static int prefix_hold(struct session *session, const struct abi_address *prefix
 		return -ENOMEM;
 	item->prefix = *prefix;
 	item->session = session;
-	found = tree_find(&session->tenant->prefixes, item, prefix_order);
-	if (found == NULL && tree_put(&session->tenant->prefixes, item, prefix_order) == 0)
+	found = session_tree_find(&session->tenant->prefixes, item, session_prefix_order);
+	if (found == NULL &&
+	    session_tree_put(&session->tenant->prefixes, item, session_prefix_order) == 0)
 		return 0;
 	free(item);
 	if (found == NULL)
@@ -342,9 +200,9 @@ void session_destroy(struct sessions *sessions, struct session *session)
 
 	networks_release(session);
 	session_touch(session);
-	tdelete(session, &sessions->by_key, key_order);
+	tdelete(session, &sessions->by_key, session_key_order);
 	if (session_is_client(session))
-		tdelete(session, &tenant->clients, name_order);
+		tdelete(session, &tenant->clients, session_name_order);
 	sessions->by_tunnel[session->tunnel_id] = NULL;
 	TAILQ_REMOVE(&sessions->list, session, link);
 	sessions->n_sessions--;
@@ -358,21 +216,6 @@ void session_destroy(struct sessions *sessions, struct session *session)
 
 /* -- IKE SAs -- */
 
-static int ike_order(const void *first, const void *second)
-{
-	const struct session_ike *a = first, *b = second;
-	int order = number_order(a->instance, b->instance);
-
-	return order != 0 ? order : number_order(a->id, b->id);
-}
-
-struct session_ike *sessions_ike(const struct sessions *sessions, uint64_t instance, uint64_t id)
-{
-	struct session_ike like = { .instance = instance, .id = id };
-
-	return tree_find(&sessions->ikes_by_id, &like, ike_order);
-}
-
 struct session_ike *sessions_ike_get(struct sessions *sessions, uint64_t instance, uint64_t id)
 {
 	struct session_ike *ike = sessions_ike(sessions, instance, id);
@@ -385,7 +228,7 @@ struct session_ike *sessions_ike_get(struct sessions *sessions, uint64_t instanc
 	ike->instance = instance;
 	ike->id = id;
 	LIST_INIT(&ike->sas);
-	if (tree_put(&sessions->ikes_by_id, ike, ike_order) < 0) {
+	if (session_tree_put(&sessions->ikes_by_id, ike, session_ike_order) < 0) {
 		free(ike);
 		return NULL;
 	}
@@ -405,7 +248,7 @@ void session_ike_drop(struct sessions *sessions, struct session_ike *ike)
 {
 	if (ike->told != NULL || !LIST_EMPTY(&ike->sas))
 		return;
-	tdelete(ike, &sessions->ikes_by_id, ike_order);
+	tdelete(ike, &sessions->ikes_by_id, session_ike_order);
 	TAILQ_REMOVE(&sessions->ikes, ike, link);
 	free(ike);
 }
@@ -422,14 +265,16 @@ void session_sa_free(struct session_sa *sa)
 int session_sa_add(struct sessions *sessions, struct session *session, struct session_sa *sa,
 		   uint64_t ike_id)
 {
-	void **slot = slot_of(&sessions->by_sa, &sessions->n_by_sa, sa->sa.id);
+	void **slot = session_slot(&sessions->by_sa, &sessions->n_by_sa, sa->sa.id);
 	struct session_ike *ike = sessions_ike_get(sessions, sa->instance, ike_id);
 
-	if (slot == NULL || ike == NULL || tree_put(&sessions->by_handle, sa, handle_order) < 0)
+	if (slot == NULL || ike == NULL ||
+	    session_tree_put(&sessions->by_handle, sa, session_handle_order) < 0)
 		return -ENOMEM;
-	if (tree_put(&sessions->by_digest, sa, digest_order) < 0)
+	if (session_tree_put(&sessions->by_digest, sa, session_digest_order) < 0)
 		goto fail_digest;
-	if (sa->sa.direction == ABI_SA_IN && tree_put(&sessions->by_spi, sa, spi_order) < 0)
+	if (sa->sa.direction == ABI_SA_IN &&
+	    session_tree_put(&sessions->by_spi, sa, session_spi_order) < 0)
 		goto fail_spi;
 	*slot = sa;
 	sa->session = session;
@@ -439,18 +284,18 @@ int session_sa_add(struct sessions *sessions, struct session *session, struct se
 	session_touch(session);
 	return 0;
 fail_spi:
-	tdelete(sa, &sessions->by_digest, digest_order);
+	tdelete(sa, &sessions->by_digest, session_digest_order);
 fail_digest:
-	tdelete(sa, &sessions->by_handle, handle_order);
+	tdelete(sa, &sessions->by_handle, session_handle_order);
 	return -ENOMEM;
 }
 
 void session_sa_remove(struct sessions *sessions, struct session_sa *sa)
 {
-	tdelete(sa, &sessions->by_handle, handle_order);
-	tdelete(sa, &sessions->by_digest, digest_order);
+	tdelete(sa, &sessions->by_handle, session_handle_order);
+	tdelete(sa, &sessions->by_digest, session_digest_order);
 	if (sa->sa.direction == ABI_SA_IN)
-		tdelete(sa, &sessions->by_spi, spi_order);
+		tdelete(sa, &sessions->by_spi, session_spi_order);
 	sessions->by_sa[sa->sa.id] = NULL;
 	TAILQ_REMOVE(&sa->session->sas, sa, link);
 	sessions->n_sas--;

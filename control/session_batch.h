@@ -62,9 +62,11 @@ bool sessions_refused(struct sessions *sessions, const struct plan_object *objec
 
 __attribute__((format(printf, 3, 4))) void session_op_fail(struct session_op *op, int code,
 							   const char *format, ...);
+/* session_apply.c */
+int session_op_apply(struct sessions *sessions, struct session_op *op);
 /* session_set.c */
 int session_set_apply(struct sessions *sessions, struct session_op *op);
-/* session_batch.c */
+/* session_apply.c */
 int session_sa_store(struct sessions *sessions, const struct session_sa *sa);
 int session_sa_drop(struct sessions *sessions, struct session_sa *sa);
 int session_drop(struct sessions *sessions, struct session *session);
@@ -76,6 +78,8 @@ int session_ike_end(struct sessions *sessions, struct session_ike *ike, const ch
 /* session_failure.c */
 int session_failure_apply(struct sessions *sessions, const json_t *params);
 
+/* Nothing in the dataplane uses what is gone any more: its ids may be others'. */
+void sessions_gone_settle(struct sessions *sessions);
 /* An event for operators, told when the transaction is on the disk; taken. */
 void session_event(struct sessions *sessions, json_t *event);
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "daemon.h"
 #include "log.h"
@@ -58,7 +59,7 @@ static int sa_load(struct sessions *sessions, const struct store_session *row, c
 	memcpy(sa->sa.sealed, row->sealed, row->sealed_size);
 	owner = sessions_owner(sessions, sa->if_id);
 	if (owner == NULL || sessions_sa_by_id(sessions, sa->sa.id) != NULL) {
-		ret = 0; /* its tunnel is gone: the row goes with the next sync or change */
+		ret = -EBADMSG;
 		goto fail;
 	}
 	session = session_place_in(sessions, sa, owner, (uint32_t)tunnel_id);
@@ -75,18 +76,62 @@ fail:
 	return ret;
 }
 
+/* What can't be used is not kept either: it holds a key. */
+struct loading {
+	struct sessions *sessions;
+	struct store_session *bad;
+	size_t n_bad;
+};
+
+static int bad_note(struct loading *loading, const struct store_session *row)
+{
+	struct store_session *bigger =
+		reallocarray(loading->bad, loading->n_bad + 1, sizeof(*bigger));
+
+	log_error("sa %llu that was negotiated is damaged or nobody's: removed",
+		  (unsigned long long)row->handle);
+	if (bigger == NULL)
+		return -ENOMEM;
+	loading->bad = bigger;
+	bigger[loading->n_bad++] = *row;
+	return 0;
+}
+
 static int row_load(void *context, const struct store_session *row)
 {
-	struct sessions *sessions = context;
+	struct loading *loading = context;
 	json_t *json = row->document == NULL ? NULL : json_loads(row->document, 0, NULL);
-	int ret = json == NULL ? -EBADMSG : sa_load(sessions, row, json);
+	int ret = json == NULL ? -EBADMSG : sa_load(loading->sessions, row, json);
 
 	json_decref(json);
-	if (ret == -EBADMSG) {
-		log_error("sa %llu that was negotiated is damaged in the store: left out",
-			  (unsigned long long)row->handle);
-		ret = 0;
-	}
+	return ret == -EBADMSG ? bad_note(loading, row) : ret;
+}
+
+/* Should this fail, the next start tries again. */
+static void bad_remove(const struct loading *loading)
+{
+	struct store *store = loading->sessions->daemon->store;
+	int ret = loading->n_bad == 0 ? -ENOENT : store_begin(store);
+
+	if (ret == -ENOENT)
+		return;
+	for (size_t i = 0; i < loading->n_bad && ret == 0; i++)
+		ret = store_session_delete(store, loading->bad[i].instance, loading->bad[i].handle,
+					   loading->bad[i].digest, time(NULL));
+	if (ret == 0)
+		ret = store_commit(store);
+	if (ret < 0)
+		store_abort(store);
+}
+
+static int sas_load(struct sessions *sessions)
+{
+	struct loading loading = { .sessions = sessions };
+	int ret = store_session_list(sessions->daemon->store, row_load, &loading);
+
+	if (ret == 0)
+		bad_remove(&loading);
+	free(loading.bad);
 	return ret;
 }
 
@@ -98,7 +143,7 @@ int sessions_load(struct sessions *sessions)
 	if (ret == 0)
 		ret = store_get_number(daemon->store, "ike-instance", 0, &sessions->instance);
 	if (ret == 0)
-		ret = store_session_list(daemon->store, row_load, sessions);
+		ret = sas_load(sessions);
 	if (ret == 0)
 		ret = session_ikes_load(sessions);
 	if (ret == 0)

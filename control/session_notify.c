@@ -269,6 +269,8 @@ static void sweep_due(evutil_socket_t fd, short what, void *context)
 		}
 	}
 	session_failures_sweep(sessions);
+	if (sessions->secrets_owed)
+		sessions_tell_secrets(sessions);
 	/* Who comes back after an outage may still name keys of before it. */
 	if (now - sessions->opened > SESSION_SPENT_S / 6)
 		spent_forget(sessions);

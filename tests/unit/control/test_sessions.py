@@ -67,9 +67,12 @@ class Sessions(Case):
         """Of a tunnel, as kaidod writes it for charon."""
         return self.call("tunnel.list", tenant=of, tunnel=name)["tunnels"][0]["id"]
 
-    def restart_dataplane(self, *options):
+    def restart_dataplane_process(self, *options):
         self.world.stop_dataplane()
         self.world.start_dataplane(*options)
+
+    def restart_dataplane(self, *options):
+        self.restart_dataplane_process(*options)
         self.world.wait_converged()
 
     def sas(self):
@@ -156,6 +159,9 @@ class Site(Sessions):
         self.refused(-32602, "ike.open", protocol=2, instance="0123456789abcdef")
         self.refused(-32602, "ike.open", protocol=1, instance="0123")
         self.assertEqual(plugin.call("ike.sa.set", **good), {"installed": True})
+        with self.assertRaisesRegex(RpcError, "in use by an SA that IKE negotiated"):
+            self.call("sa.add", tenant="acme", tunnel="manual", sa={"direction": "in", "spi": good["spi"],
+                                                                     "key": "5a" * 16, "salt": "00000001"})
         self.assertEqual(self.plugin().opened["spis"], [good["spi"], 0x10009])
         with self.assertRaisesRegex(RpcError, "ike.open first"):
             plugin.call("ike.sync", sas=[])
@@ -239,6 +245,42 @@ class Site(Sessions):
         self.world.wait_converged()
         self.assertEqual(self.sas(), {(abi.SA_IN, params["spi"])})
         self.assertEqual(plugin.call("ike.sa.set", **params), {"installed": True})
+
+
+class Numbers(Sessions):
+    """Sequence numbers are nonces: none twice under one key, whoever is killed."""
+
+    def test_kills(self):
+        log = self.world.path("used")
+        self.restart_dataplane("--log", log, "--appetite", str(1 << 23))
+        self.configure(*[site(f"b{i}", f"198.51.100.{i}", networks=[f"10.{i}.0.0/24"]) for i in range(1, 4)])
+        plugin = self.plugin()
+        ids = [self.if_id(f"b{i}") for i in range(1, 4)]
+        sent = [plugin.params(way, if_id, remote=f"198.51.100.{i + 1}", esn=i > 0)
+                for i, if_id in enumerate(ids) for way in ("in", "out")]
+        for kill in range(6):
+            for params in sent:  # again and again, as a plugin that got no answer
+                plugin.call("ike.sa.set", **params)
+            lines = os.path.getsize(log)
+            self.world.wait("numbers are used", lambda: os.path.getsize(log) > lines)
+            if kill % 3 != 1:
+                self.world.stop_kaidod(signal.SIGKILL)
+            if kill % 3 != 0:
+                self.restart_dataplane_process("--log", log, "--appetite", str((100, 1 << 16, 1 << 23)[kill % 3]))
+            if kill % 3 != 1:
+                self.world.start_kaidod()
+                plugin = self.plugin(plugin.instance)
+            self.world.wait_converged()
+        used = {}
+        with open(log) as file:
+            for line in file:
+                key, first, end = line.split()
+                used.setdefault(key, []).append((int(first), int(end)))
+        self.assertEqual(set(used), {p["key"] for p in sent if p["direction"] == "out"})
+        for ranges in used.values():
+            ranges.sort()
+            for one, other in zip(ranges, ranges[1:]):
+                self.assertLessEqual(one[1], other[0])
 
 
 class Desired(Sessions):
