@@ -33,6 +33,7 @@ struct kaido_rpc {
 	const struct kaido_settings *settings;
 	size_t limit;           /* of sets */
 	struct kaido_link link; /* the thread's, but for link_wake() */
+	int said;               /* the thread's: why there is no connection, as the log has it */
 	thread_t *thread;
 
 	mutex_t *lock; /* of all below */
@@ -319,6 +320,8 @@ static int rpc_answered(struct kaido_rpc *rpc, json_t *message)
 	rpc->lock->unlock(rpc->lock);
 	if (!op)
 		return -EPROTO;
+	if (op->request == KAIDO_OPEN && error && rpc->said == -EACCES)
+		told = true; /* in the log already; it is asked again and again */
 	if (!told)
 		rpc->calls->answered(rpc->context, op->request, op->sa,
 				     json_object_get(message, "result"), error);
@@ -435,11 +438,11 @@ static void rpc_pause(struct kaido_rpc *rpc, int delay_ms)
 }
 
 /* Says once why there is no connection. */
-static void rpc_complain(struct kaido_rpc *rpc, int status, int *said)
+static void rpc_complain(struct kaido_rpc *rpc, int status)
 {
-	if (status == *said)
+	if (status == rpc->said)
 		return;
-	*said = status;
+	rpc->said = status;
 	DBG1(DBG_KNL,
 	     "kaido: no connection to kaidod at %s: %s; what is negotiated waits for it (is it running, "
 	     "and may charon's user call it?)",
@@ -449,7 +452,7 @@ static void rpc_complain(struct kaido_rpc *rpc, int status, int *said)
 static void *rpc_run(void *data)
 {
 	struct kaido_rpc *rpc = data;
-	int delay = RETRY_FIRST_MS, status, said = 0;
+	int delay = RETRY_FIRST_MS, status;
 	bool was_live;
 
 	while (!rpc_ending(rpc)) {
@@ -460,10 +463,10 @@ static void *rpc_run(void *data)
 		if (!status)
 			break;
 		if (was_live) {
-			said = 0;
+			rpc->said = 0;
 			delay = RETRY_FIRST_MS;
 		}
-		rpc_complain(rpc, status, &said);
+		rpc_complain(rpc, status);
 		rpc_pause(rpc, delay);
 		delay = delay * 2 < RETRY_LAST_MS ? delay * 2 : RETRY_LAST_MS;
 	}

@@ -79,6 +79,11 @@ class Charon:
             }}
         """
 
+    def _sanitizer(self):
+        """What must be loaded first for a plugin that was built with sanitizers; none else."""
+        found = [line.split()[2] for line in run("ldd", self.plugin).splitlines() if "libasan" in line]
+        return found[0] if found else ""
+
     def start(self):
         plugins = os.path.join(self.folder, "plugins")
         shutil.copytree(PLUGINS, plugins, dirs_exist_ok=True)
@@ -87,7 +92,8 @@ class Charon:
         with open(os.path.join(self.folder, "output"), "ab") as output:
             self.process = subprocess.Popen(
                 ["ip", "netns", "exec", self.namespace, "unshare", "-m", "sh", "-c",
-                 'mount --bind "$1" "$2" && exec "$3"', "sh", plugins, PLUGINS, self.daemon],
+                 'mount --bind "$1" "$2" && LD_PRELOAD=$4 exec "$3"', "sh", plugins, PLUGINS, self.daemon,
+                 self._sanitizer()],
                 env=self.env, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         deadline = time.monotonic() + PATIENCE
         while self._swanctl("--stats").returncode:
@@ -96,7 +102,7 @@ class Charon:
             time.sleep(0.1)
 
     def stop(self):
-        """As systemd does: it deletes its SAs."""
+        """As systemd does: it deletes its SAs. Sanitizers may have found nothing in the plugin."""
         if self.process and self.process.poll() is None:
             self.process.terminate()
             try:
@@ -105,6 +111,10 @@ class Charon:
                 self.process.kill()
                 self.process.wait()
         self.process = None
+        with open(os.path.join(self.folder, "output"), encoding="utf-8", errors="replace") as file:
+            output = file.read()
+        if "runtime error" in output or "ERROR: AddressSanitizer" in output or "kernel-kaido" in output:
+            raise AssertionError(output)
 
     def remove(self):
         self.stop()
