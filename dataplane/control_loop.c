@@ -9,6 +9,7 @@
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
+#include "esp_udp_socket.h"
 #include "event_notes.h"
 #include "exception.h"
 #include "gateway.h"
@@ -68,6 +69,21 @@ static int loop_watch(int epoll, int fd)
 	return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &ev) == 0 ? 0 : -errno;
 }
 
+/* What a raw socket has; false: this is none of them. */
+static bool loop_raw(struct control_loop *loop, int fd)
+{
+	for (int family = IP_V4; family <= IP_V6; family++) {
+		if (fd == loop->icmp[family])
+			path_mtu_socket_read(loop->gw, family, fd);
+		else if (fd == loop->esp_udp[family])
+			esp_udp_socket_read(loop->gw, family, fd);
+		else
+			continue;
+		return true;
+	}
+	return false;
+}
+
 /* A bounded part of the work; true: more is left. */
 static bool loop_mirror(struct gateway *gw)
 {
@@ -106,9 +122,12 @@ static int loop_watch_all(int epoll, const struct control_loop *loop)
 		err = loop_watch(epoll, southbound_fd(loop->southbound));
 	if (err == 0 && loop->gw->mirror != NULL)
 		err = loop_watch(epoll, host_mirror_fd(loop->gw->mirror));
-	for (int family = IP_V4; family <= IP_V6 && err == 0; family++)
+	for (int family = IP_V4; family <= IP_V6 && err == 0; family++) {
 		if (loop->icmp[family] >= 0)
 			err = loop_watch(epoll, loop->icmp[family]);
+		if (loop->esp_udp[family] >= 0 && err == 0)
+			err = loop_watch(epoll, loop->esp_udp[family]);
+	}
 	return err;
 }
 
@@ -135,11 +154,7 @@ int control_loop_run(struct control_loop *loop)
 				stop = true;
 			else if (ev[i].data.fd == southbound_fd(loop->southbound))
 				southbound_poll(loop->southbound);
-			else if (ev[i].data.fd == loop->icmp[IP_V4])
-				path_mtu_socket_read(gw, IP_V4, loop->icmp[IP_V4]);
-			else if (ev[i].data.fd == loop->icmp[IP_V6])
-				path_mtu_socket_read(gw, IP_V6, loop->icmp[IP_V6]);
-			else
+			else if (!loop_raw(loop, ev[i].data.fd))
 				mirror_busy = true;
 		}
 		if (mirror_busy)

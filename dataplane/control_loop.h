@@ -13,9 +13,10 @@ struct control_loop {
 	struct gateway *gw;
 	struct southbound *southbound;
 	struct rte_ring *from_workers;
-	uint8_t *go; /* set at the first commit where packets are held until then */
-	int icmp[2]; /* by family: path_mtu_socket_open(); -1: none */
-	int signals; /* signalfd: SIGINT and SIGTERM end the loop */
+	uint8_t *go;    /* set at the first commit where packets are held until then */
+	int icmp[2];    /* by family: path_mtu_socket_open(); -1: none */
+	int esp_udp[2]; /* by family: esp_udp_socket_open(); -1: none */
+	int signals;    /* signalfd: SIGINT and SIGTERM end the loop */
 };
 
 /* Returns when told to stop: 0, or negative errno. */

@@ -33,12 +33,6 @@ static uint32_t exception_port(struct gateway *gw, const struct port *underlay)
 	uint16_t n = rte_eth_rx_burst(gw->port[underlay->exception].dpdk_id, 0, mbufs, BURST_MAX);
 
 	for (uint16_t i = 0; i < n; i++) {
-		if (mbufs[i]->nb_segs > 1 && !underlay->tx_segments &&
-		    rte_pktmbuf_linearize(mbufs[i]) != 0) {
-			gw->own.port_drops[underlay->index].reason[DROP_multi_segment]++;
-			rte_pktmbuf_free(mbufs[i]);
-			continue;
-		}
 		*mbuf_packet(mbufs[i]) = (struct packet){
 			.l3 = rte_pktmbuf_mtod_offset(mbufs[i], uint8_t *, 14),
 			.route = HANDOFF_FRAME,

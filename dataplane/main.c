@@ -27,6 +27,7 @@
 #include "control_loop.h"
 #include "deadline.h"
 #include "eal.h"
+#include "esp_udp_socket.h"
 #include "event.h"
 #include "gateway.h"
 #include "host_mirror.h"
@@ -65,7 +66,8 @@ struct process {
 	struct southbound *southbound;
 	uint8_t go;
 	uint8_t stop;
-	int icmp[2]; /* by family */
+	int icmp[2];    /* by family */
+	int esp_udp[2]; /* by family */
 	int signals;
 	uint32_t fragment_id;
 };
@@ -327,6 +329,7 @@ static int process_run(struct process *p)
 		.from_workers = p->to_main,
 		.go = &p->go,
 		.icmp = { p->icmp[IP_V4], p->icmp[IP_V6] },
+		.esp_udp = { p->esp_udp[IP_V4], p->esp_udp[IP_V6] },
 		.signals = p->signals,
 	};
 	int err;
@@ -438,14 +441,20 @@ static void process_clear_xdp(const struct options *o)
 }
 
 /* Without them it goes on, and says so. */
-static void process_icmp(struct process *p)
+static void process_raw_sockets(struct process *p)
 {
-	bool shared = false;
+	bool shared = false, steered = false;
 
-	for (uint32_t i = 0; i < p->gw.ports; i++)
+	for (uint32_t i = 0; i < p->gw.ports; i++) {
 		shared |= p->gw.tables->port[i].exception == EXCEPTION_SHARED;
-	for (int family = IP_V4; family <= IP_V6 && shared; family++)
-		p->icmp[family] = path_mtu_socket_open(family);
+		steered |= port_is_steered(&p->gw.port[i]);
+	}
+	for (int family = IP_V4; family <= IP_V6; family++) {
+		if (shared)
+			p->icmp[family] = path_mtu_socket_open(family);
+		if (steered)
+			p->esp_udp[family] = esp_udp_socket_open(family);
+	}
 }
 
 static int process_start(struct process *p)
@@ -467,7 +476,7 @@ static int process_start(struct process *p)
 	if (err == 0)
 		err = underlay_start(&p->gw);
 	if (err == 0)
-		process_icmp(p);
+		process_raw_sockets(p);
 	if (err == 0)
 		err = southbound_create(&p->gw, p->options.socket, &p->southbound);
 	if (err == 0)
@@ -484,6 +493,7 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	memset(p, 0, sizeof(*p));
 	p->icmp[IP_V4] = p->icmp[IP_V6] = -1;
+	p->esp_udp[IP_V4] = p->esp_udp[IP_V6] = -1;
 	p->fragment_id = (uint32_t)rte_rand();
 	err = options_parse(argc, argv, &p->options);
 	if (err != 0) {

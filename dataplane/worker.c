@@ -143,10 +143,20 @@ static void inbox_frame(struct worker *w, struct packet *p)
 		packet_out(w, p, p->rx_port);
 }
 
+/* Few: one by one. Descriptors of the burst that they were found in are not needed any more. */
+static void inbox_receive(struct worker *w, struct rte_mbuf **mbufs, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		worker_walk(w, mbuf_packet(mbufs[i])->rx_port, &mbufs[i], 1);
+		worker_finish(w);
+	}
+}
+
 uint32_t worker_inbox(struct worker *w)
 {
+	struct rte_mbuf *received[BURST_MAX];
 	void *mbufs[BURST_MAX];
-	uint32_t n = rte_ring_dequeue_burst(w->inbox, mbufs, BURST_MAX, NULL);
+	uint32_t n = rte_ring_dequeue_burst(w->inbox, mbufs, BURST_MAX, NULL), n_received = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
 		struct packet *p = &w->packet[i];
@@ -157,6 +167,8 @@ uint32_t worker_inbox(struct worker *w)
 			packet_drop(w, p, DROP_detached);
 		else if (p->route == HANDOFF_FRAME)
 			inbox_frame(w, p);
+		else if (unlikely(p->route == HANDOFF_RECEIVED))
+			received[n_received++] = mbufs[i];
 		else if (p->route == HANDOFF_UNREACHABLE)
 			packet_drop(w, p, DROP_neighbour_failed);
 		else if (unlikely((p->route & ~ROUTE_INDEX_MAX) == HANDOFF_DUMMY))
@@ -170,6 +182,7 @@ uint32_t worker_inbox(struct worker *w)
 		worker_finish(w);
 		burst_count(w, n);
 	}
+	inbox_receive(w, received, n_received);
 	return n;
 }
 

@@ -173,7 +173,8 @@ struct packet *mbuf_packet(struct rte_mbuf *m);
 #define HANDOFF_PUNT        (7u << 28) /* a frame for the exception interface of p->rx_port */
 #define HANDOFF_PATH_MTU    (8u << 28) /* ICMP for path_mtu_packet() */
 /* `route` of a packet from the main lcore: ADJACENCY: send it there, or */
-#define HANDOFF_FRAME       (9u << 28)  /* a whole frame for port p->rx_port, or */
+#define HANDOFF_FRAME       (9u << 28) /* a whole frame for port p->rx_port, or */
+#define HANDOFF_RECEIVED    (12u << 28) /* a whole frame, as if port p->rx_port had received it, or */
 #define HANDOFF_DUMMY       (11u << 28) /* or-ed with a tunnel: a dummy packet for it, or */
 #define HANDOFF_UNREACHABLE (10u << 28) /* a packet whose next hop does not answer, to be dropped */
 

@@ -31,6 +31,7 @@
 
 #define FRAGMENTED    4096                 /* packets in pieces that are remembered at a time */
 #define FRAGMENTED_NS (60 * 1000000000ull) /* RFC 8200 section 4.5 */
+#define KERNEL_NS     1000000000ull        /* by so much a piece may overtake the first */
 
 struct vlan_tag {
 	__be16 tci;
@@ -65,12 +66,17 @@ struct fragment_key {
 	__u32 version;
 };
 
-/* UDP whose first piece was ESP, and when it came. */
+/* Where the pieces of a UDP packet go. */
+struct fragment_way {
+	__u64 since;
+	__u64 kernel; /* else to the socket: the first one was ESP */
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, FRAGMENTED);
 	__type(key, struct fragment_key);
-	__type(value, __u64);
+	__type(value, struct fragment_way);
 } steer_fragmented SEC(".maps");
 
 /* The UDP length tells a keepalive from Ethernet padding behind it. */
@@ -96,25 +102,25 @@ static __always_inline enum xdp_class class_udp(void *pos, void *end)
 }
 
 /*
- * A piece of a UDP packet. Only the first one shows the port; those behind it go where it went. One
- * that comes before it goes to the kernel.
+ * A piece of a UDP packet. Only the first one shows the port; the others go where the first went. One
+ * that comes before it goes to the kernel, and then so does the first one, for only together are they of use:
+ * what turns out to be ESP comes to the dataplane from there (esp_udp_socket.h).
  */
 static __always_inline enum xdp_class class_udp_fragment(const struct fragment_key *key, bool first,
 							 void *udp, void *end)
 {
-	__u64 now = bpf_ktime_get_ns(), *since;
+	struct fragment_way way = { .since = bpf_ktime_get_ns(), .kernel = 1 }, *known;
+	bool esp = first && class_udp(udp, end) == XDP_CLASS_ESP_UDP;
 
-	if (first) {
-		if (class_udp(udp, end) != XDP_CLASS_ESP_UDP) {
-			/* The identification may have been another packet's. */
-			bpf_map_delete_elem(&steer_fragmented, key);
-			return XDP_CLASS_FRAGMENT;
-		}
-		bpf_map_update_elem(&steer_fragmented, key, &now, BPF_ANY);
-		return XDP_CLASS_ESP_FRAGMENT;
-	}
-	since = bpf_map_lookup_elem(&steer_fragmented, key);
-	return since && now - *since < FRAGMENTED_NS ? XDP_CLASS_ESP_FRAGMENT : XDP_CLASS_FRAGMENT;
+	known = bpf_map_lookup_elem(&steer_fragmented, key);
+	if (known && way.since - known->since >= (known->kernel ? KERNEL_NS : FRAGMENTED_NS))
+		known = NULL;
+	/* The identification of a first one may have been another packet's. */
+	if (known && (!first || (esp && known->kernel)))
+		return known->kernel ? XDP_CLASS_FRAGMENT : XDP_CLASS_ESP_FRAGMENT;
+	way.kernel = !esp;
+	bpf_map_update_elem(&steer_fragmented, key, &way, BPF_ANY);
+	return esp ? XDP_CLASS_ESP_FRAGMENT : XDP_CLASS_FRAGMENT;
 }
 
 static __always_inline enum xdp_class fragment_ipv4(struct iphdr *ip, void *end)

@@ -427,7 +427,7 @@ static void fragments(void **state)
 				put8(&f, next[i]);
 				put8(&f, 0);
 				put16(&f, (uint16_t)(more | last << 3));
-				put32(&f, (uint32_t)(9 + more));
+				put32(&f, (uint32_t)(9 + more + 2 * last));
 				if (next[i] == 17)
 					put_udp(&f, 4500, 4500, 40);
 				put_esp(&f);
@@ -478,7 +478,9 @@ static void udp_fragments(void **state)
 			uint32_t marker;
 			enum xdp_class class;
 		} steps[] = {
-			{ 100, false, true, 0, 0, XDP_CLASS_FRAGMENT }, /* before the first */
+			{ 99, false, true, 0, 0, XDP_CLASS_FRAGMENT }, /* before the first */
+			{ 99, true, true, 4500, 0x1001, XDP_CLASS_FRAGMENT },
+			{ 99, false, false, 0, 0, XDP_CLASS_FRAGMENT },
 			{ 100, true, true, 4500, 0x1001, XDP_CLASS_ESP_FRAGMENT },
 			{ 100, false, true, 0, 0, XDP_CLASS_ESP_FRAGMENT },
 			{ 100, false, false, 0, 0, XDP_CLASS_ESP_FRAGMENT },
