@@ -71,7 +71,7 @@ const struct command ctl_commands[] = {
 	  command_sa },
 	{ "disconnect", "end what IKE negotiated with a peer",
 	  "Usage: kaidoctl disconnect TENANT/NAME\n"
-	  "       kaidoctl disconnect TENANT user=USER | id=NUMBER\n"
+	  "       kaidoctl disconnect TENANT user=USER | id=NUMBER | --all\n"
 	  "NAME is a tunnel, one client, or a remote access and with it all its clients; id is\n"
 	  "that of `kaidoctl show ike`. Who may connect can do so again: remove the user first.\n",
 	  command_disconnect },

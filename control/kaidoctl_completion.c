@@ -15,6 +15,7 @@ static const struct {
 	{ "show", "--count --since --follow" },
 	{ "delete", "--yes" },
 	{ "sa", "--yes" },
+	{ "disconnect", "--all" },
 	{ "watch", "--count --interval" },
 	{ "events", "--count" },
 	{ "graph", "-o --period --format --timezone" },

@@ -49,12 +49,16 @@ int ike_print(const json_t *result)
 	return CTL_OK;
 }
 
-/* NAME, user=NAME or id=NUMBER. */
+/* NAME, user=NAME, id=NUMBER or --all. */
 static bool whom_take(json_t *params, const char *word)
 {
 	char *end;
 	long long id;
 
+	if (strcmp(word, "--all") == 0) {
+		json_object_set_new(params, "all", json_true());
+		return true;
+	}
 	if (strncmp(word, "user=", 5) == 0) {
 		json_object_set_new(params, "user", json_string(word + 5));
 		return word[5] != '\0';

@@ -165,6 +165,7 @@ struct whom {
 	const char *name;
 	const char *user;
 	json_int_t id; /* 0: not by it */
+	bool all;
 };
 
 static bool whom_read(struct rpc_request *request, struct whom *whom)
@@ -175,11 +176,12 @@ static bool whom_read(struct rpc_request *request, struct whom *whom)
 	whom->name = json_string_value(json_object_get(params, "name"));
 	whom->user = json_string_value(json_object_get(params, "user"));
 	whom->id = json_integer_value(id);
-	if ((whom->name != NULL) + (whom->user != NULL) + (whom->id > 0) == 1)
+	whom->all = json_is_true(json_object_get(params, "all"));
+	if ((whom->name != NULL) + (whom->user != NULL) + (whom->id > 0) + whom->all == 1)
 		return true;
 	rpc_fail(request, RPC_INVALID_PARAMS, NULL,
-		 "give one of name (a tunnel, a remote access or a client), user, or id (of the "
-		 "IKE SA)");
+		 "give one of name (a tunnel, a remote access or a client), user, id (of the IKE "
+		 "SA), or all");
 	return false;
 }
 
@@ -190,6 +192,8 @@ static bool is_meant(const struct session_ike *ike, const struct whom *whom)
 
 	if (strcmp(ike_tenant(ike), whom->tenant) != 0)
 		return false;
+	if (whom->all)
+		return true;
 	if (whom->id > 0)
 		return ike->id == (uint64_t)whom->id;
 	if (whom->user != NULL)
@@ -203,12 +207,12 @@ static bool is_meant(const struct session_ike *ike, const struct whom *whom)
 	return false;
 }
 
-/* What a former charon left behind nobody but kaidod can end. */
+/* charon ends what is its own. What nobody is there for kaidod ends; a charon that comes back hears of it. */
 static void ike_end(struct sessions *sessions, const struct session_ike *ike)
 {
 	const struct session_sa *sa;
 
-	if (ike->instance == sessions->instance) {
+	if (ike->instance == sessions->instance && sessions->plugin.connection != NULL) {
 		session_ike_close(sessions, ike);
 		return;
 	}
@@ -218,13 +222,12 @@ static void ike_end(struct sessions *sessions, const struct session_ike *ike)
 
 void rpc_ike_disconnect(void *context, struct rpc_request *request)
 {
-	static const char *const known[] = { "tenant", "name", "user", "id", NULL };
+	static const char *const known[] = { "tenant", "name", "user", "id", "all", NULL };
 	struct daemon *daemon = context;
 	struct sessions *sessions = &daemon->sessions;
-	bool away = sessions->plugin.connection == NULL;
 	const struct session_ike *ike;
 	const struct tenant *tenant;
-	unsigned int ended = 0, unreached = 0;
+	unsigned int ended = 0;
 	struct whom whom;
 	char text[200];
 
@@ -239,23 +242,18 @@ void rpc_ike_disconnect(void *context, struct rpc_request *request)
 	TAILQ_FOREACH (ike, &sessions->ikes, link) {
 		if (!is_meant(ike, &whom))
 			continue;
-		if (away && ike->instance == sessions->instance) {
-			unreached++;
-			continue;
-		}
 		ike_end(sessions, ike);
 		ended++;
 	}
 	if (ended == 0) {
-		rpc_fail(request, unreached > 0 ? RPC_CONFLICT : RPC_NOT_FOUND, NULL, "%s",
-			 unreached > 0 ? "strongSwan is away, nobody can be told: start it again"
-				       : "nobody of that name is connected; kaidoctl show ike "
-					 "lists who is");
+		rpc_fail(request, RPC_NOT_FOUND, NULL,
+			 "nobody of that name is connected; kaidoctl show ike lists who is");
 		return;
 	}
 	snprintf(text, sizeof(text), "%.30s: %.100s, %u", whom.tenant,
 		 whom.name != NULL   ? whom.name
 		 : whom.user != NULL ? whom.user
+		 : whom.all          ? "all"
 				     : "by id",
 		 ended);
 	audit_write(daemon->store, rpc_request_caller(request), "ike.disconnect", text, "ok");
