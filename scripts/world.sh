@@ -423,10 +423,11 @@ ping_start()
 
 # --- what the gateways say of themselves --------------------------------------------------------
 
-# counter_of GATEWAY TENANT NAME: a total of the tenant's tunnels (counters_tunnel of counters.h).
+# counter_of GATEWAY TENANT NAME [TUNNEL]: a total of the tenant's tunnels (counters_tunnel of counters.h).
 counter_of()
 {
-	ctl "$1" --json show tunnels "$2" | jq "[.tunnels[].counters.$3] | add // 0"
+	ctl "$1" --json show tunnels "$2" | jq --arg tunnel "${4:-}" \
+		"[.tunnels[] | select(\$tunnel == \"\" or .name == \$tunnel).counters.$3] | add // 0"
 }
 
 # drops_of GATEWAY TENANT [REASON]
