@@ -218,6 +218,10 @@ static void on_answered(void *context, enum kaido_request request, uint64_t sa, 
 		DBG1(DBG_KNL, "kaido: kaidod refuses an SA, which is deleted: %s", error);
 		kaido_child_expire(kaido, sa, true);
 		return;
+	case KAIDO_UPDATE:
+		if (!kaido_sa_is_confirmed(kaido->sas, sa))
+			return; /* it is gone meanwhile, or its set was refused */
+		break;
 	default:
 		break;
 	}

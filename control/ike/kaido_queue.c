@@ -123,7 +123,7 @@ struct kaido_op *queue_next(struct kaido_queue *queue)
 	TAILQ_REMOVE(&queue->waiting, op, entry);
 	TAILQ_INSERT_TAIL(&queue->sent, op, entry);
 	queue->in_flight++;
-	op->sent_before = true;
+	op->sent_before = op->in_flight = true;
 	return op;
 }
 
@@ -149,6 +149,18 @@ struct kaido_op *queue_set_of(struct kaido_queue *queue, uint64_t sa)
 	return queue->sets->get(queue->sets, &key);
 }
 
+bool queue_end(struct kaido_queue *queue, uint64_t sa)
+{
+	struct kaido_op *set = queue_set_of(queue, sa);
+	bool unknown = set && !set->sent_before;
+
+	if (set && set->in_flight)
+		set->ended = true;
+	else if (set)
+		queue_cancel(queue, set);
+	return unknown;
+}
+
 void queue_cancel(struct kaido_queue *queue, struct kaido_op *op)
 {
 	TAILQ_REMOVE(&queue->waiting, op, entry);
@@ -163,7 +175,8 @@ void queue_again(struct kaido_queue *queue)
 	while ((op = TAILQ_LAST(&queue->sent, kaido_ops))) {
 		TAILQ_REMOVE(&queue->sent, op, entry);
 		queue->in_flight--;
-		if (op->request == KAIDO_OPEN || op->request == KAIDO_SYNC) {
+		op->in_flight = false;
+		if (op->request == KAIDO_OPEN || op->request == KAIDO_SYNC || op->ended) {
 			op_leave(queue, op);
 			op_free(op);
 		} else {

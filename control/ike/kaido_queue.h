@@ -22,6 +22,8 @@ struct kaido_op {
 	uint64_t sa;
 	enum kaido_request request;
 	bool sent_before; /* kaidod may have it */
+	bool in_flight;   /* among those sent */
+	bool ended;       /* of a set: its SA is gone, so it is not sent again */
 	char *line;       /* with its LF; wiped when it is freed */
 	size_t length;
 	struct kaido_wait *wait;
@@ -52,6 +54,8 @@ struct kaido_op *queue_next(struct kaido_queue *queue);
 struct kaido_op *queue_answered(struct kaido_queue *queue, uint64_t id);
 /* The SA's set; NULL: it was answered. */
 struct kaido_op *queue_set_of(struct kaido_queue *queue, uint64_t sa);
+/* The SA is gone: its set is sent no more. True: it never was, so kaidod need not be told either. */
+bool queue_end(struct kaido_queue *queue, uint64_t sa);
 /* Takes out one that waits. */
 void queue_cancel(struct kaido_queue *queue, struct kaido_op *op);
 /* The connection is gone: what was sent waits again, in its order; what opened it is dropped. */

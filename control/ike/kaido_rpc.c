@@ -160,24 +160,13 @@ bool kaido_rpc_update(struct kaido_rpc *rpc, uint64_t sa, json_t *params)
 	return room;
 }
 
-/* An SA that kaidod never heard of needs no end. */
-static bool set_cancelled(struct kaido_rpc *rpc, uint64_t sa)
-{
-	struct kaido_op *set = queue_set_of(&rpc->queue, sa);
-
-	if (!set || set->sent_before)
-		return false;
-	queue_cancel(&rpc->queue, set);
-	return true;
-}
-
 void kaido_rpc_delete(struct kaido_rpc *rpc, uint64_t sa)
 {
 	struct kaido_op *op;
 
 	op = rpc_op(rpc, KAIDO_DELETE, sa, json_pack("{s:I}", "sa", (json_int_t)sa));
 	rpc->lock->lock(rpc->lock);
-	if (!set_cancelled(rpc, sa)) {
+	if (!queue_end(&rpc->queue, sa)) {
 		if (op && rpc->queue.count[KAIDO_DELETE] < 2 * rpc->limit) {
 			queue_add(&rpc->queue, op);
 			op = NULL;

@@ -33,6 +33,7 @@ class Charon:
         self.plugin = plugin
         self.kaidod = kaidod
         self.settings = ""  # more of the plugin's
+        self.modular = False  # plugins as a packaged charon loads them, by a section each
         self.process = None
         self.daemon = run(os.path.join(ROOT, "scripts/charon")).strip()
         os.makedirs(os.path.join(self.folder, "plugins"), mode=0o700)
@@ -47,10 +48,18 @@ class Charon:
             file.write(text)
         return path
 
+    def _plugins(self):
+        if not self.modular:
+            return f"load = {LOAD}"
+        sections = "\n".join(f"{name} {{\n load = yes\n }}" for name in sorted(LOAD.split())
+                             if name != "kernel-kaido")
+        conf = os.path.join(ROOT, "control/ike/kernel-kaido.conf")
+        return f"load_modular = yes\n plugins {{\n {sections}\n include {conf}\n }}"
+
     def _config(self):
         return f"""
             charon-systemd {{
-                load = {LOAD}
+                {self._plugins()}
                 threads = 16
                 retransmit_timeout = 2.0
                 retransmit_base = 1.0
