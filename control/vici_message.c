@@ -172,7 +172,7 @@ void vici_members(struct vici_message *message, const json_t *object, const char
 void vici_read(struct vici_reader *reader, const void *bytes, size_t size)
 {
 	memset(reader, 0, sizeof(*reader));
-	reader->at = bytes;
+	reader->at = size == 0 ? (const uint8_t *)"" : bytes;
 	reader->end = reader->at + size;
 }
 
