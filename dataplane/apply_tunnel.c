@@ -85,6 +85,13 @@ static bool peer_stays(const struct abi_tunnel *from, const struct abi_tunnel *t
 	       from->remote_port == to->remote_port;
 }
 
+/* What says so has only heard of it now: IKE, after it was told. */
+static bool peer_is_there(const struct tunnel_peer *peer, const struct abi_tunnel *to)
+{
+	return (to->flags & ABI_TUNNEL_FOLLOW) && peer->port == to->remote_port &&
+	       memcmp(&peer->remote, &to->remote, sizeof(peer->remote)) == 0;
+}
+
 static void tunnel_switch(struct apply *a, const struct abi_tunnel *to)
 {
 	struct object_tunnel *o = &a->gw->tunnel[to->id];
@@ -96,7 +103,7 @@ static void tunnel_switch(struct apply *a, const struct abi_tunnel *to)
 		o->record = *to;
 		return;
 	}
-	if (!peer_stays(&from, to))
+	if (!peer_stays(&from, to) && !peer_is_there(&peer, to))
 		peer_set(&peer, to);
 	tunnel_put(a, to, &peer);
 }

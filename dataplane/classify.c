@@ -23,9 +23,6 @@
 
 #define ESP_SPI_MIN 256 /* below: reserved, and zero is IKE's marker behind UDP */
 
-#define ND_FIRST 133 /* ICMPv6: router solicitation ... redirect */
-#define ND_LAST  137
-
 /* Adds up what came in, row by row, so that a run of packets of one attachment costs one update. */
 struct in_run {
 	uint32_t attachment;

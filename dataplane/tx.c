@@ -13,11 +13,13 @@
 #include "segments.h"
 #include "spin.h"
 #include "trace.h"
+#include "upper.h"
 #include "vrf.h"
 #include "worker.h"
 
 #define ETHERTYPE_IPV4_BE 0x0008
 #define ETHERTYPE_IPV6_BE 0xdd86
+#define ETHERTYPE_ARP_BE  0x0608
 
 static inline void mbuf_forget(struct rte_mbuf *m)
 {
@@ -220,6 +222,24 @@ static bool host_crowded_out(const struct packet_list *list, uint32_t i)
 	return false;
 }
 
+/*
+ * ARP and neighbour discovery of the underlay can come from its own links only (ND by its hop limit, RFC 4861
+ * section 7.1), and all tunnels hang on them. What anybody can send to the host, IKE's first messages
+ * above all, may not crowd them out.
+ */
+static bool host_is_vital(const struct packet *p)
+{
+	const uint8_t *l3 = p->l3;
+	uint16_t ethertype_be = load16(l3 - 2);
+
+	if (p->tenant != 0 || p->route != HANDOFF_PUNT)
+		return false;
+	return ethertype_be == ETHERTYPE_ARP_BE ||
+	       (ethertype_be == ETHERTYPE_IPV6_BE && p->length > IPV6_HEADER_LEN &&
+		l3[6] == PROTO_ICMPV6 && l3[7] == UINT8_MAX && l3[IPV6_HEADER_LEN] >= ND_FIRST &&
+		l3[IPV6_HEADER_LEN] <= ND_LAST);
+}
+
 void host_burst(struct worker *w)
 {
 	struct packet_list *list = &w->host;
@@ -241,7 +261,7 @@ void host_burst(struct worker *w)
 			trace_packet(w->trace, p, (uint8_t)w->id, UINT16_MAX);
 		p->generation = handoff_generation(w->tables, p);
 		*mbuf_packet(p->mbuf) = *p;
-		if (unlikely((crowded && host_crowded_out(list, i)) ||
+		if (unlikely((crowded && host_crowded_out(list, i) && !host_is_vital(p)) ||
 			     rte_ring_enqueue(w->to_main, p->mbuf) != 0)) {
 			packet_drop(w, p, DROP_main_busy);
 			continue;

@@ -20,6 +20,9 @@
 #define PROTO_ICMPV6      58
 #define PROTO_DESTINATION 60
 
+#define ND_FIRST 133 /* ICMPv6: router solicitation ... redirect */
+#define ND_LAST  137
+
 #define EXTENSIONS 6 /* as many as the steering program walks */
 
 struct upper {

@@ -253,6 +253,30 @@ static void what_the_operator_says(void **state)
 	world_destroy(&w);
 }
 
+/* IKE hears that the peer has moved, and has the tunnel moved there. */
+static void told_what_it_knows(void **state)
+{
+	struct world w = world_create(ABI_TUNNEL_UDP);
+	struct abi_tunnel tunnel = follower(ABI_TUNNEL_UDP);
+
+	note(&w, SA_OLD, 5, "198.51.100.8", 1027);
+	w.gw->tunnel[1].path.mtu = 1400;
+	tunnel.remote = make_address("198.51.100.8");
+	tunnel.remote_port = 1027;
+	tunnel.cookie++;
+	set(&w, ABI_TUNNEL_SET, &tunnel);
+	apply_commit(w.apply);
+	expect_at(&w, "198.51.100.8", 1027, 1);
+	assert_int_equal(w.gw->tunnel[1].path.mtu, 1400);
+	w.gw->tunnel[1].path.mtu = 0; /* which would be another event */
+	/* What was sent before it moved still moves nothing. */
+	note(&w, SA_OLD, 4, "198.51.100.7", 4500);
+	expect_at(&w, "198.51.100.8", 1027, 1);
+	note(&w, SA_OLD, 6, "198.51.100.9", 1028);
+	expect_at(&w, "198.51.100.9", 1028, 2);
+	world_destroy(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -262,6 +286,7 @@ int main(void)
 		cmocka_unit_test(not_everywhere),
 		cmocka_unit_test(not_too_often),
 		cmocka_unit_test(what_the_operator_says),
+		cmocka_unit_test(told_what_it_knows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

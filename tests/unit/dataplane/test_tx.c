@@ -176,6 +176,59 @@ static struct rte_mbuf *dirty_mbuf(struct testbed *bed, const uint8_t *frame, ui
 	return m;
 }
 
+static const uint8_t underlay_mac[6] = { 2, 0, 0, 0, 0, 0x20 };
+
+/* A burst from the underlay: IKE, and at its end one frame of another kind. */
+static void flood_walk(struct testbed *bed, uint32_t ike, const uint8_t *last, uint32_t last_len)
+{
+	struct rte_mbuf *in[BURST_MAX];
+	uint8_t frame[256];
+	uint32_t len = testbed_frame(frame, IP_V4, 100, false), n = 0;
+
+	memcpy(frame, underlay_mac, 6);
+	store_be16(frame + 36, 500);
+	while (n < ike)
+		in[n++] = testbed_mbuf(bed, frame, len);
+	if (last != NULL)
+		in[n++] = testbed_mbuf(bed, last, last_len);
+	worker_walk(bed->worker, BED_PORT_UNDERLAY, in, n);
+	worker_finish(bed->worker);
+}
+
+/* What has to be known of the next hops gets through a flood of what is the host's. */
+static void test_neighbours_are_not_crowded_out(void **state)
+{
+	struct testbed *bed = testbed_create(0, 16, 64);
+	uint8_t arp[60] = "\x02\0\0\0\0\x20\x02\0\0\0\0\xbb\x08\x06", nd[86];
+	uint64_t busy;
+	uint32_t len, places;
+	void *m;
+
+	bed->tables->port[BED_PORT_UNDERLAY].exception = EXCEPTION_TAP;
+	len = testbed_frame(nd, IP_V6, 72, false);
+	memcpy(nd, underlay_mac, 6);
+	nd[14 + 6] = 58;
+	nd[14 + 7] = 255;
+	nd[14 + 40] = 136;
+	flood_walk(bed, 40, NULL, 0);
+	places = rte_ring_count(bed->to_main);
+	assert_int_equal(places, 40); /* more than half of 63 */
+	flood_walk(bed, 10, arp, sizeof(arp));
+	assert_int_equal(rte_ring_count(bed->to_main), places + 2);
+	flood_walk(bed, 10, nd, len);
+	assert_int_equal(rte_ring_count(bed->to_main), places + 4);
+	/* From another network: anybody's. */
+	nd[14 + 7] = 254;
+	flood_walk(bed, 10, nd, len);
+	assert_int_equal(rte_ring_count(bed->to_main), places + 5);
+	busy = testbed_drops(bed, 0, DROP_main_busy);
+	assert_int_equal(busy, 9 + 9 + 10);
+	while (rte_ring_dequeue(bed->to_main, &m) == 0)
+		rte_pktmbuf_free(m);
+	testbed_conserved(bed, 0, 0);
+	testbed_destroy(bed);
+}
+
 static void expect_clean(struct wire *wire)
 {
 	assert_int_equal(wire->n, 1);
@@ -253,6 +306,7 @@ int main(void)
 		cmocka_unit_test(test_counted_by_run),
 		cmocka_unit_test(test_port_takes_less),
 		cmocka_unit_test(test_punt_restores_tag),
+		cmocka_unit_test(test_neighbours_are_not_crowded_out),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
