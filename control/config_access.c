@@ -18,7 +18,7 @@ const char *const config_access_auths[] = { [IKE_PSK] = "psk",
 					    [IKE_AUTHS] = NULL };
 
 static const struct secret_kind password_kind = { 1, 256, true, false };
-static const struct secret_kind psk_kind = { 8, 512, true, true };
+static const struct secret_kind psk_kind = { 8, SECRET_TEXT_MAX, true, true };
 
 static const char *const names[] = { "name",
 				     "label",

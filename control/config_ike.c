@@ -14,7 +14,7 @@
 #define REKEY_MOST  604800 /* s, a week */
 #define DPD_MOST    3600   /* s */
 
-static const struct secret_kind psk_kind = { 8, 512, true, true };
+static const struct secret_kind psk_kind = { 8, SECRET_TEXT_MAX, true, true };
 static const struct secret_kind key_kind = { 64, 16384, false, false };
 
 static const char *const names[] = { "psk",       "certificate",   "key",       "ca",

@@ -53,7 +53,7 @@ struct secret_kind {
 	size_t least; /* characters */
 	size_t most;
 	bool one_line; /* of printable ASCII */
-	bool encoded;  /* may be hexadecimal or base64 */
+	bool encoded;  /* may be hexadecimal or base64; `most` is SECRET_TEXT_MAX then */
 };
 /* What the secret is bound to: secret_identity(). */
 struct secret_place {

@@ -7,6 +7,8 @@
 
 #include "config_parse.h"
 
+#define ENCODED_MAX SECRET_TEXT_MAX /* bytes; what it stands for is no longer than the text */
+
 static int seal(struct config_context *context, const struct secret_place *place,
 		const uint8_t *plain, size_t size, struct secret *secret)
 {
@@ -74,7 +76,7 @@ static size_t bytes_read(const char *text, uint8_t *bytes, size_t room)
 	else if (strncmp(text, "0s", 2) == 0)
 		bad = sodium_base642bin(bytes, room, text + 2, strlen(text + 2), "\r\n ", &size,
 					&end, sodium_base64_VARIANT_ORIGINAL);
-	else
+	else if (strlen(text) <= room)
 		memcpy(bytes, text, size = strlen(text));
 	return bad != 0 || (end != NULL && *end != '\0') ? 0 : size;
 }
@@ -99,14 +101,28 @@ static bool text_is_usable(struct config_reader *reader, const char *member, con
 	return false;
 }
 
+/* A pre-shared key that may be written in hexadecimal or base64. */
+static void encoded_seal(struct config_context *context, const char *member, const char *text,
+			 const struct secret_place *place, struct secret *secret)
+{
+	uint8_t bytes[ENCODED_MAX];
+	size_t size = bytes_read(text, bytes, sizeof(bytes));
+
+	if (size > 0)
+		seal(context, place, bytes, size, secret);
+	else
+		reader_error_of(context->reader, member,
+				"begins with 0x or 0s, but hexadecimal digits or base64 don't "
+				"follow");
+	sodium_memzero(bytes, sizeof(bytes));
+}
+
 void config_parse_secret(struct config_context *context, const json_t *json, const char *member,
 			 const struct secret_kind *kind, const struct secret_place *place,
 			 const struct secret *known, struct secret *secret)
 {
 	struct config_reader *reader = context->reader;
 	const char *text;
-	uint8_t *bytes;
-	size_t size;
 
 	if (reader->stored) {
 		stored_read(reader, json, member, secret);
@@ -127,23 +143,10 @@ void config_parse_secret(struct config_context *context, const json_t *json, con
 	}
 	if (!text_is_usable(reader, member, text, kind))
 		return;
-	bytes = sodium_malloc(strlen(text) + 1);
-	if (bytes == NULL) {
-		reader->failed = true;
-		return;
-	}
-	size = strlen(text);
 	if (kind->encoded)
-		size = bytes_read(text, bytes, size + 1);
+		encoded_seal(context, member, text, place, secret);
 	else
-		memcpy(bytes, text, size);
-	if (size > 0)
-		seal(context, place, bytes, size, secret);
-	else
-		reader_error_of(reader, member,
-				"begins with 0x or 0s, but hexadecimal digits or base64 don't "
-				"follow");
-	sodium_free(bytes);
+		seal(context, place, (const uint8_t *)text, strlen(text), secret);
 }
 
 static void hex_set(json_t *object, const char *member, const uint8_t *bytes, size_t size)

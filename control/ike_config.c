@@ -15,6 +15,7 @@
 #include "vici.h"
 
 #define ABSENT_S 10 /* charon may be starting */
+#define FILE_S   1  /* one writing for changes in a row */
 #define PLUGIN_S 5  /* and its plugin, without which it has no secrets to begin with */
 
 static bool anything_wanted(const struct ike_config *config)
@@ -28,6 +29,7 @@ static void retry_due(evutil_socket_t fd, short what, void *context)
 
 	/* Pools only: the rest is as wrong as it was, and was told. */
 	json_object_clear(config->refused[PART_POOLS]);
+	ike_load_again(config);
 	ike_load_step(config);
 }
 
@@ -69,8 +71,9 @@ static void changes_end(struct ike_config *config, const json_t *before)
 	}
 }
 
-static void file_write(struct ike_config *config)
+static void file_due(evutil_socket_t fd, short what, void *context)
 {
+	struct ike_config *config = context;
 	char folder[PATH_MAX], text[sizeof(config->told)];
 	int ret;
 
@@ -89,7 +92,7 @@ static void look_due(evutil_socket_t fd, short what, void *context)
 {
 	struct ike_config *config = context;
 	json_t *wanted = ike_connections(config->hooks.desired(config->hooks.context));
-	struct timeval patience = { .tv_sec = ABSENT_S };
+	struct timeval patience = { .tv_sec = ABSENT_S }, soon = { .tv_sec = FILE_S };
 	json_t *before = config->wanted;
 
 	if (wanted == NULL) {
@@ -103,12 +106,13 @@ static void look_due(evutil_socket_t fd, short what, void *context)
 		    before == NULL)
 			event_add(config->absent, &patience);
 	}
-	if (!json_equal(before, wanted) && (anything_wanted(config) || before != NULL)) {
-		file_write(config);
+	if (!json_equal(before, wanted)) {
+		event_add(config->file, &soon);
 		if (before != NULL && vici_is_up(config->vici))
 			changes_end(config, before);
 	}
 	json_decref(before);
+	ike_load_again(config);
 	ike_load_step(config);
 }
 
@@ -227,6 +231,7 @@ int ike_config_open(struct event_base *base, const char *vici, const char *state
 	config->vici = vici_create(base, vici, &vici_hooks);
 	config->look = evtimer_new(base, look_due, config);
 	config->retry = evtimer_new(base, retry_due, config);
+	config->file = evtimer_new(base, file_due, config);
 	config->absent = evtimer_new(base, absent_due, config);
 	config->alone = evtimer_new(base, alone_due, config);
 	config->strange = json_array();
@@ -234,9 +239,11 @@ int ike_config_open(struct event_base *base, const char *vici, const char *state
 	for (unsigned int part = 0; part < PARTS; part++) {
 		config->loaded[part] = json_object();
 		config->refused[part] = json_object();
+		config->load[part].names = json_array();
+		config->unload[part].names = json_array();
 	}
-	if (config->vici == NULL || config->look == NULL || config->retry == NULL ||
-	    config->absent == NULL || config->alone == NULL) {
+	if (config->vici == NULL || config->look == NULL || config->file == NULL ||
+	    config->retry == NULL || config->absent == NULL || config->alone == NULL) {
 		ike_config_close(config);
 		return -ENOMEM;
 	}
@@ -254,6 +261,8 @@ void ike_config_close(struct ike_config *config)
 		event_free(config->look);
 	if (config->retry != NULL)
 		event_free(config->retry);
+	if (config->file != NULL)
+		event_free(config->file);
 	if (config->absent != NULL)
 		event_free(config->absent);
 	if (config->alone != NULL)
@@ -261,6 +270,8 @@ void ike_config_close(struct ike_config *config)
 	for (unsigned int part = 0; part < PARTS; part++) {
 		json_decref(config->loaded[part]);
 		json_decref(config->refused[part]);
+		json_decref(config->load[part].names);
+		json_decref(config->unload[part].names);
 	}
 	json_decref(config->strange);
 	json_decref(config->told_pools);

@@ -118,8 +118,8 @@ void ike_load_forget(struct ike_config *config)
 	}
 	json_array_clear(config->strange);
 	config->known = false;
-	config->settled = false;
 	config->busy = false;
+	ike_load_again(config);
 	config->asked = 0;
 	json_decref(config->value);
 	config->value = NULL;
@@ -304,21 +304,16 @@ static void load_send(struct ike_config *config, enum part part, const char *nam
 		request_failed(config, ret);
 }
 
-/* The first of a part that charon lacks. Returns whether one was sent. */
+/* The next of a part that charon lacks. Returns whether one was sent. */
 static bool load_next(struct ike_config *config, enum part part)
 {
 	const json_t *wanted = json_object_get(config->wanted, parts[part]);
-	const char *name;
-	json_t *value;
+	struct ike_list *list = &config->load[part];
 
-	json_object_foreach ((json_t *)(uintptr_t)wanted, name, value) {
-		const json_t *has = json_object_get(config->loaded[part], name);
-		const json_t *refused = json_object_get(config->refused[part], name);
-		bool same = part == PART_KEYS ? has != NULL : json_equal(has, value);
+	while (list->at < json_array_size(list->names)) {
+		const char *name = json_string_value(json_array_get(list->names, list->at++));
 
-		if (same || json_equal(refused, value))
-			continue;
-		load_send(config, part, name, value);
+		load_send(config, part, name, json_object_get(wanted, name));
 		if (config->busy)
 			return true;
 	}
@@ -387,19 +382,56 @@ static void unload_send(struct ike_config *config, enum part part, const char *n
 
 static bool unload_next(struct ike_config *config, enum part part)
 {
-	const json_t *wanted = json_object_get(config->wanted, parts[part]);
-	const char *name;
-	json_t *value;
+	struct ike_list *list = &config->unload[part];
 
-	json_object_foreach (config->loaded[part], name, value) {
-		if (json_object_get(wanted, name) != NULL ||
-		    (part == PART_POOLS &&
-		     json_is_null(json_object_get(config->refused[part], name))))
+	if (list->at == json_array_size(list->names))
+		return false;
+	unload_send(config, part, json_string_value(json_array_get(list->names, list->at++)));
+	return config->busy;
+}
+
+/* -- what differs -- */
+
+static void list_clear(struct ike_list *list)
+{
+	json_array_clear(list->names);
+	list->at = 0;
+}
+
+static void part_list(struct ike_config *config, enum part part)
+{
+	const json_t *wanted = json_object_get(config->wanted, parts[part]);
+	json_t *loaded = config->loaded[part], *refused = config->refused[part], *value;
+	const char *name;
+	void *next;
+
+	list_clear(&config->load[part]);
+	list_clear(&config->unload[part]);
+	json_object_foreach ((json_t *)(uintptr_t)wanted, name, value) {
+		const json_t *has = json_object_get(loaded, name);
+
+		if (part == PART_KEYS ? has != NULL : json_equal(has, value))
 			continue;
-		unload_send(config, part, name);
-		return config->busy;
+		if (!json_equal(json_object_get(refused, name), value))
+			json_array_append_new(config->load[part].names, json_string(name));
 	}
-	return false;
+	json_object_foreach_safe(refused, next, name, value)
+	{
+		if (json_object_get(wanted, name) == NULL && !json_is_null(value))
+			json_object_del(refused, name);
+	}
+	json_object_foreach (loaded, name, value) {
+		/* A pool that is in use is tried again later. */
+		if (json_object_get(wanted, name) == NULL &&
+		    !json_is_null(json_object_get(refused, name)))
+			json_array_append_new(config->unload[part].names, json_string(name));
+	}
+}
+
+void ike_load_again(struct ike_config *config)
+{
+	config->listed = false;
+	config->settled = false;
 }
 
 /* Keys that an earlier kaidod gave it, and that are no longer meant. */
@@ -439,18 +471,12 @@ static void cleared(void *context, int error, const char *text, const uint8_t *m
  */
 static bool certs_purge(struct ike_config *config)
 {
-	const json_t *wanted = json_object_get(config->wanted, parts[PART_CERTS]);
-	const char *name;
-	bool stale = false;
-	json_t *value;
-
-	json_object_foreach (config->loaded[PART_CERTS], name, value)
-		stale |= json_object_get(wanted, name) == NULL;
-	if (!stale)
+	if (json_array_size(config->unload[PART_CERTS].names) == 0)
 		return false;
 	config->busy = true;
 	json_object_clear(config->loaded[PART_CERTS]);
 	json_object_clear(config->loaded[PART_KEYS]);
+	ike_load_again(config);
 	if (vici_request(config->vici, "clear-creds", NULL, cleared, config) < 0)
 		config->busy = false;
 	return config->busy;
@@ -464,6 +490,9 @@ void ike_load_step(struct ike_config *config)
 
 	if (config->busy || !config->known || config->wanted == NULL || !vici_is_up(config->vici))
 		return;
+	for (unsigned int part = 0; part < PARTS && !config->listed; part++)
+		part_list(config, part);
+	config->listed = true;
 	if (unload_next(config, PART_CONNS) || unload_next(config, PART_KEYS) ||
 	    certs_purge(config) || load_next(config, PART_CERTS) || load_next(config, PART_KEYS) ||
 	    unload_next(config, PART_POOLS) || load_next(config, PART_POOLS) ||

@@ -15,6 +15,12 @@ struct vici;
 /* What charon is given and knows by a name of its own. */
 enum part { PART_CERTS, PART_KEYS, PART_POOLS, PART_CONNS, PARTS };
 
+/* Names, of which those before `at` are done. */
+struct ike_list {
+	json_t *names;
+	size_t at;
+};
+
 struct ike_config {
 	struct event_base *base;
 	struct vici *vici;
@@ -26,17 +32,21 @@ struct ike_config {
 	json_t *loaded[PARTS];
 	json_t *refused[PARTS]; /* what it would not take, and need not be told again */
 	json_t *told_pools;     /* those whose refusal operators know of */
-	json_t *strange;        /* ids of keys that charon has and we didn't give */
-	unsigned int asked;     /* questions about what it has that are not answered */
-	bool known;             /* what it has */
-	bool busy;              /* a request is under way */
-	bool settled;           /* there is nothing left to be sent */
-	bool plugin;            /* it has its secrets, or is not going to get them */
-	enum part part;         /* of that */
+	bool listed;            /* what differs: */
+	struct ike_list load[PARTS];
+	struct ike_list unload[PARTS];
+	json_t *strange;    /* ids of keys that charon has and we didn't give */
+	unsigned int asked; /* questions about what it has that are not answered */
+	bool known;         /* what it has */
+	bool busy;          /* a request is under way */
+	bool settled;       /* there is nothing left to be sent */
+	bool plugin;        /* it has its secrets, or is not going to get them */
+	enum part part;     /* of that */
 	char name[128];
 	json_t *value;
 	struct event *look;   /* at the desired state */
 	struct event *retry;  /* what was refused */
+	struct event *file;   /* writes ike/swanctl.conf */
 	struct event *absent; /* tells that charon isn't there */
 	struct event *alone;  /* ends the wait for the plugin */
 	char told[256];       /* what it last failed to write */
@@ -49,6 +59,8 @@ __attribute__((format(printf, 4, 5))) void ike_tell(struct ike_config *config, c
 void ike_load_forget(struct ike_config *config);
 /* Asks it what it has, and goes on with ike_load_step(). */
 void ike_load_ask(struct ike_config *config);
+/* What is wanted, or what charon has, may be other things now: the differences are looked for anew. */
+void ike_load_again(struct ike_config *config);
 /* Sends the next request; where there is none, charon is as wanted. */
 void ike_load_step(struct ike_config *config);
 /* IKE SAs of a connection, or a child of it (else NULL). charon begins and doesn't wait for the peer. */

@@ -8,11 +8,18 @@
 
 #include "log.h"
 
+/* One at a time, in memory that is locked and wiped. */
+struct opened {
+	uint8_t plain[SECRET_TEXT_MAX];
+	char hex[2 * SECRET_TEXT_MAX + 1];
+};
+
 /* What all of them have in common while they are gathered. */
 struct gathering {
 	const struct vault *vault;
 	const char *tenant;
 	const char *name; /* of the tunnel or remote access */
+	struct opened *opened;
 	json_t *list;
 	bool failed;
 };
@@ -36,23 +43,32 @@ const char *ike_remote_id(const struct ike *ike, const struct abi_address *remot
 	return id_or_address(ike->remote_id, remote, text);
 }
 
-int secret_open(const struct vault *vault, const char *tenant, const char *name, const char *what,
-		const char *user, const struct secret *secret, uint8_t **plain)
+static int unseal(const struct vault *vault, const char *tenant, const char *name, const char *what,
+		  const char *user, const struct secret *secret, uint8_t *plain)
 {
 	uint8_t identity[SECRET_IDENTITY_MAX];
 	size_t size = secret_identity(tenant, name, what, user, identity);
+	int ret = vault_unseal(vault, identity, size, secret->sealed, secret->size + VAULT_OVERHEAD,
+			       plain);
+
+	if (ret < 0)
+		log_error("the %s of '%s' of tenant '%s' can't be opened: give it anew", what, name,
+			  tenant);
+	return ret;
+}
+
+int secret_open(const struct vault *vault, const char *tenant, const char *name, const char *what,
+		const char *user, const struct secret *secret, uint8_t **plain)
+{
 	int ret;
 
 	*plain = sodium_malloc(secret->size + 1);
 	if (*plain == NULL)
 		return -ENOMEM;
-	ret = vault_unseal(vault, identity, size, secret->sealed, secret->size + VAULT_OVERHEAD,
-			   *plain);
+	ret = unseal(vault, tenant, name, what, user, secret, *plain);
 	(*plain)[secret->size] = '\0';
 	if (ret == 0)
 		return 0;
-	log_error("the %s of '%s' of tenant '%s' can't be opened: give it anew", what, name,
-		  tenant);
 	sodium_free(*plain);
 	*plain = NULL;
 	return ret;
@@ -62,23 +78,18 @@ static void secret_add(struct gathering *gathering, const char *kind, const char
 		       const char *user, const struct secret *secret, const char *local,
 		       const char *remote)
 {
-	size_t size = 2 * secret->size + 1;
-	uint8_t *plain;
-	char *hex;
+	struct opened *opened = gathering->opened;
 
 	if (!secret_is_set(secret) || local == NULL || remote == NULL ||
-	    secret_open(gathering->vault, gathering->tenant, gathering->name, what, user, secret,
-			&plain) < 0)
+	    secret->size > sizeof(opened->plain) ||
+	    unseal(gathering->vault, gathering->tenant, gathering->name, what, user, secret,
+		   opened->plain) < 0)
 		return;
-	hex = sodium_malloc(size);
-	if (hex == NULL ||
-	    json_array_append_new(gathering->list,
+	sodium_bin2hex(opened->hex, sizeof(opened->hex), opened->plain, secret->size);
+	if (json_array_append_new(gathering->list,
 				  json_pack("{s:s, s:s, s:s, s:s}", "kind", kind, "local", local,
-					    "remote", remote, "secret",
-					    sodium_bin2hex(hex, size, plain, secret->size))) < 0)
+					    "remote", remote, "secret", opened->hex)) < 0)
 		gathering->failed = true;
-	sodium_free(hex);
-	sodium_free(plain);
 }
 
 static void access_gather(struct gathering *gathering, const struct remote_access *access)
@@ -109,7 +120,9 @@ json_t *ike_secrets_render(const struct model *model, const struct vault *vault)
 {
 	struct gathering gathering = { .vault = vault, .list = json_array() };
 
-	for (size_t i = 0; i < model->n_tenants && gathering.list != NULL; i++) {
+	gathering.opened = sodium_malloc(sizeof(*gathering.opened));
+	gathering.failed = gathering.opened == NULL || gathering.list == NULL;
+	for (size_t i = 0; i < model->n_tenants && !gathering.failed; i++) {
 		const struct tenant *tenant = model->tenants[i];
 
 		gathering.tenant = tenant->name;
@@ -118,6 +131,7 @@ json_t *ike_secrets_render(const struct model *model, const struct vault *vault)
 		for (size_t k = 0; k < tenant->n_remote_access; k++)
 			access_gather(&gathering, tenant->remote_access[k]);
 	}
+	sodium_free(gathering.opened);
 	if (!gathering.failed)
 		return gathering.list;
 	json_decref(gathering.list);

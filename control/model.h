@@ -86,7 +86,8 @@ struct secret {
 	size_t size;                      /* of what is sealed */
 };
 
-#define IKE_ID_MAX 256 /* characters of an identity, or of a user's name, and the zero */
+#define SECRET_TEXT_MAX 512 /* bytes of a password or pre-shared key */
+#define IKE_ID_MAX      256 /* characters of an identity, or of a user's name, and the zero */
 
 enum ike_auth { IKE_PSK, IKE_CERTIFICATE, IKE_EAP_MSCHAPV2, IKE_EAP_TLS, IKE_AUTHS };
 enum ike_start { IKE_RESPOND, IKE_START, IKE_TRAP };

@@ -82,7 +82,7 @@ class Configured(Case):
         self.settled()
         self.assertEqual(self.charon.take(), [("terminate", "acme.one"), ("load-conn", "acme.one")])
         self.apply(acme(site("two")))
-        self.settled()
+        self.world.wait("both are sent", lambda: len(self.charon.requests) == 2)
         self.assertEqual(self.charon.take(), [("unload-conn", "acme.one"), ("terminate", "acme.one")])
 
     def test_found_as_it_was(self):
@@ -166,7 +166,9 @@ class Configured(Case):
         self.apply(acme(site(ike={"remote-id": "C=JP, O=Acme, CN=gw"}), **laptops("10.9.0.0/16")))
         self.settled()
         folder = os.path.join(self.world.state, "ike")
-        with open(os.path.join(folder, "swanctl.conf"), encoding="utf-8") as file:
+        conf = os.path.join(folder, "swanctl.conf")
+        self.world.wait("it is written", lambda: os.path.exists(conf))
+        with open(conf, encoding="utf-8") as file:
             text = file.read()
         self.assertIn('id = "C=JP, O=Acme, CN=gw"', text)
         self.assertNotIn(PSK, text)
@@ -175,8 +177,7 @@ class Configured(Case):
         with open(os.path.join(folder, name), encoding="utf-8") as file:
             self.assertEqual(file.read(), issued("vpn.acme.example")[0])
         self.apply(acme(site()))
-        self.settled()
-        self.assertEqual(os.listdir(folder), ["swanctl.conf"])
+        self.world.wait("the certificate goes", lambda: os.listdir(folder) == ["swanctl.conf"])
 
 
 if __name__ == "__main__":
