@@ -25,6 +25,14 @@ const struct table_column show_tunnel_columns[] = {
 	{ NULL, NULL, 0 },
 };
 
+const struct table_column show_remote_access_columns[] = {
+	{ "TENANT", "tenant", TABLE_TEXT },     { "NAME", "name", TABLE_TEXT },
+	{ "LOCAL", "local", TABLE_TEXT },       { "LOCAL ID", "local-id", TABLE_TEXT },
+	{ "AUTH", "auth", TABLE_TEXT },         { "USERS", "users", TABLE_COUNT },
+	{ "CLIENTS", "clients", TABLE_COUNT },  { "POOL", "pool", TABLE_TEXT },
+	{ "NETWORKS", "networks", TABLE_TEXT }, { NULL, NULL, 0 },
+};
+
 const struct table_column show_sa_columns[] = {
 	{ "TENANT", "tenant", TABLE_TEXT },
 	{ "TUNNEL", "tunnel", TABLE_TEXT },

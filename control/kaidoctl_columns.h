@@ -7,6 +7,7 @@
 
 extern const struct table_column show_tenant_columns[];
 extern const struct table_column show_tunnel_columns[];
+extern const struct table_column show_remote_access_columns[];
 extern const struct table_column show_sa_columns[];
 extern const struct table_column show_ike_columns[];
 extern const struct table_column show_attachment_columns[];

@@ -27,6 +27,7 @@ const struct command ctl_commands[] = {
 	  "  tenant T     one of them, with what belongs to it\n"
 	  "  tunnels [T]  addresses and counters\n"
 	  "  tunnels T/TUNNEL  all of one: policies, selectors, where its peer is, path MTU, SAs\n"
+	  "  remote-access [T]  entries, how many users and clients each has\n"
 	  "  sas [T[/TUNNEL]]  SPIs, sequence numbers, fingerprints; never keys\n"
 	  "  ike [T]      who is connected by IKE, and which of its tunnels are down\n"
 	  "  attachments [T], routes [T], neighbours [T]\n"

@@ -51,6 +51,12 @@ static int status_print(const struct topic *topic, const json_t *result)
 	line_print("store writable", result, "store.writable", TABLE_TEXT);
 	line_print("clock synchronised", result, "clock.synchronised", TABLE_TEXT);
 	line_print("leases extended", result, "leases.extended", TABLE_TEXT);
+	if (json_object_get(result, "charon") != NULL) {
+		line_print("strongSwan answers", result, "charon.connected", TABLE_TEXT);
+		line_print("has its connections", result, "charon.settled", TABLE_TEXT);
+	}
+	if (json_integer_value(table_member(result, "charon.refused")) > 0)
+		line_print("refused by strongSwan", result, "charon.refused", TABLE_PLAIN);
 	if (table_member(result, "leases.seconds_left") != NULL)
 		line_print("shortest lease (s)", result, "leases.seconds_left", TABLE_COUNT);
 	if (json_integer_value(table_member(result, "leases.ending")) > 0)
@@ -149,6 +155,8 @@ static const struct topic topics[] = {
 	{ "tenants", "tenant.list", "tenants", show_tenant_columns, "No tenants.", NULL, false },
 	{ "tenant", "config.get", NULL, NULL, NULL, NULL, false },
 	{ "tunnels", "tunnel.list", "tunnels", show_tunnel_columns, "No tunnels.", NULL, true },
+	{ "remote-access", "remote-access.list", "remote_access", show_remote_access_columns,
+	  "No remote access.", NULL, false },
 	{ "sas", "sa.list", "sas", show_sa_columns, "No SAs.", NULL, true },
 	{ "ike", "ike.list", NULL, NULL, NULL, ike_topic_print, false },
 	{ "attachments", "attachment.list", "attachments", show_attachment_columns,

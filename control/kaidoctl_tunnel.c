@@ -83,6 +83,7 @@ int tunnel_detail_print(const json_t *tunnel)
 		{ "remote port", "remote-port", TABLE_PLAIN, NULL },
 		{ "encapsulation", "encapsulation", TABLE_TEXT, "-" },
 		{ "networks", "networks", TABLE_TEXT, "-" },
+		{ "local networks", "local-networks", TABLE_TEXT, NULL },
 		{ "mtu", "mtu", TABLE_PLAIN, "that of the underlay" },
 		{ "path MTU learnt", "state.path_mtu", TABLE_PLAIN, "-" },
 		{ "largest inner packet", "state.inner_mtu", TABLE_PLAIN, "-" },
@@ -117,6 +118,12 @@ int tunnel_detail_print(const json_t *tunnel)
 		members_format(text, sizeof(text), json_object_get(tunnel, "lifetime"));
 		line_write("lifetime", text);
 	}
-	selectors_write(tunnel);
+	if (json_object_get(tunnel, "ike") != NULL) {
+		members_format(text, sizeof(text), json_object_get(tunnel, "ike"));
+		table_tame(text);
+		line_write("ike", text);
+	} else {
+		selectors_write(tunnel);
+	}
 	return CTL_OK;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Methods that change remote access of a tenant, or one user of it. */
+/* Remote access of tenants: the list, and methods that change an entry or one user of it. */
 #include "rpc_methods.h"
 
 #include <stdio.h>
@@ -8,6 +8,61 @@
 
 #include "daemon.h"
 #include "rpc_build.h"
+
+/* -- the list -- */
+
+static size_t clients_count(const struct sessions *sessions, uint32_t access)
+{
+	const struct session *session;
+	size_t n = 0;
+
+	TAILQ_FOREACH (session, &sessions->list, link)
+		n += session_is_client(session) && session->if_id == access;
+	return n;
+}
+
+/* As configured, but for what is long: certificates, and the users one by one. */
+static json_t *access_render(const struct daemon *daemon, const struct tenant *tenant,
+			     const struct remote_access *access)
+{
+	static const char *const long_members[] = { "certificate", "key", "ca", "crl", NULL };
+	json_t *json = config_render_remote_access(access, CONFIG_SHOWN);
+
+	for (const char *const *member = long_members; *member != NULL; member++)
+		json_object_del(json, *member);
+	json_object_set_new(json, "tenant", json_string(tenant->name));
+	json_object_set_new(json, "id", json_integer(access->id));
+	json_object_set_new(json, "users", json_integer((json_int_t)access->n_users));
+	json_object_set_new(json, "clients",
+			    json_integer((json_int_t)clients_count(&daemon->sessions, access->id)));
+	return json;
+}
+
+void rpc_remote_access_list(void *context, struct rpc_request *request)
+{
+	static const char *const known[] = { "tenant", NULL };
+	const struct daemon *daemon = context;
+	const struct tenant *only;
+	json_t *list;
+
+	if (!rpc_params_check(request, known) ||
+	    !rpc_params_tenant(request, daemon->desired, &only))
+		return;
+	list = json_array();
+	for (size_t i = 0; i < daemon->desired->n_tenants; i++) {
+		const struct tenant *tenant = daemon->desired->tenants[i];
+
+		for (size_t k = 0; k < tenant->n_remote_access; k++) {
+			if (only == NULL || only == tenant)
+				json_array_append_new(
+					list,
+					access_render(daemon, tenant, tenant->remote_access[k]));
+		}
+	}
+	rpc_reply(request, json_pack("{s:o}", "remote_access", list));
+}
+
+/* -- changes -- */
 
 static size_t access_position(const struct tenant *tenant, const char *name)
 {

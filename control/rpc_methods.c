@@ -188,6 +188,7 @@ const struct rpc_method rpc_methods[] = {
 	{ "tunnel.list", RPC_ROLE_AUDITOR, rpc_tunnel_list },
 	{ "tunnel.set", RPC_ROLE_OPERATOR, rpc_tunnel_set },
 	{ "tunnel.delete", RPC_ROLE_OPERATOR, rpc_tunnel_delete },
+	{ "remote-access.list", RPC_ROLE_AUDITOR, rpc_remote_access_list },
 	{ "remote-access.set", RPC_ROLE_OPERATOR, rpc_remote_access_set },
 	{ "remote-access.delete", RPC_ROLE_OPERATOR, rpc_remote_access_delete },
 	{ "user.set", RPC_ROLE_OPERATOR, rpc_user_set },

@@ -37,6 +37,7 @@ void rpc_attachment_set(void *context, struct rpc_request *request);
 void rpc_attachment_delete(void *context, struct rpc_request *request);
 void rpc_tunnel_set(void *context, struct rpc_request *request);
 void rpc_tunnel_delete(void *context, struct rpc_request *request);
+void rpc_remote_access_list(void *context, struct rpc_request *request);
 void rpc_remote_access_set(void *context, struct rpc_request *request);
 void rpc_remote_access_delete(void *context, struct rpc_request *request);
 void rpc_user_set(void *context, struct rpc_request *request);

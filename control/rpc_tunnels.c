@@ -60,12 +60,35 @@ static json_t *state_render(const struct abi_tunnel_state *state)
 	return json;
 }
 
+/* What a row of a list can't hold goes; what IKE found out is told as if it were configured. */
+static void ike_shorten(json_t *json, const struct tunnel *tunnel)
+{
+	static const char *const long_members[] = {
+		"psk", "certificate", "key", "ca", "crl", NULL
+	};
+	json_t *ike = json_object_get(json, "ike");
+
+	if (tunnel->ike == NULL)
+		return;
+	for (const char *const *member = long_members; *member != NULL; member++)
+		json_object_del(ike, *member);
+	if (tunnel->ike->peer[0] == '\0')
+		json_object_set_new(ike, "auth",
+				    json_string(config_access_auths[tunnel->ike->auth]));
+	if (tunnel->remote.family == 0)
+		json_object_set_new(json, "remote", json_string("any"));
+	else
+		json_object_set_new(json, "encapsulation",
+				    json_string(tunnel->udp ? "udp" : "esp"));
+}
+
 static json_t *tunnel_render(const struct tunnel_question *question, const struct tenant *tenant,
 			     const struct tunnel *tunnel)
 {
 	const struct abi_tunnel_state wanted = { .id = tunnel->id }, *state = NULL;
 	json_t *json = config_render_tunnel(tunnel, CONFIG_SHOWN);
 
+	ike_shorten(json, tunnel);
 	json_object_set_new(json, "tenant", json_string(tenant->name));
 	json_object_set_new(json, "id", json_integer(tunnel->id));
 	json_object_set_new(json, "sas", json_integer((json_int_t)tunnel->n_sas));

@@ -144,6 +144,18 @@ class Taken(Case):
         self.assertNotIn("remote-access", self.shown())
         self.refused(2, "remote-access.delete", tenant="acme", name="laptops")
 
+    def test_lists(self):
+        self.apply(config(acme(site(), site("any", None, certified(), networks=["10.3.0.0/24"]), access=[laptops()])))
+        tunnels = {tunnel["name"]: tunnel for tunnel in self.call("tunnel.list")["tunnels"]}
+        known, anywhere = tunnels["branch-1"], tunnels["any"]
+        self.assertEqual((anywhere["remote"], anywhere["ike"]["auth"]), ("any", "certificate"))
+        self.assertEqual((known["remote"], known["encapsulation"], known["ike"]),
+                         ("198.51.100.7", "esp", {"auth": "psk"}))
+        (access,) = self.call("remote-access.list", tenant="acme")["remote_access"]
+        self.assertEqual((access["name"], access["users"], access["clients"]), ("laptops", 2, 0))
+        for word in ("CERTIFICATE", "password", "key"):
+            self.assertNotIn(word, str(access) + str(anywhere))
+
     def test_an_sa_by_hand(self):
         self.apply(config(acme(site())))
         wrong = self.refused(-32602, "sa.add", tenant="acme", tunnel="branch-1", sa=sa("in", 0x1001, 1))
