@@ -145,16 +145,16 @@ static void peer_failed(struct kaido *kaido, ike_sa_t *ike_sa)
 
 	if (kaido_ike_guess_is_told(kaido->ikes, ike_sa))
 		return;
-	if (!ike_sa->get_peer_cfg(ike_sa))
-		flood_report(
-			kaido, ike_sa, ike_sa->get_other_host(ike_sa), "no-config",
-			"no tunnel and no remote access has these identities and this way to log in");
-	else if (kaido_creds_locked(kaido->creds, ike_sa))
+	if (kaido_creds_locked(kaido->creds, ike_sa))
 		kaido_failure_report(kaido, ike_sa, "locked", LOCKED_TEXT);
 	else if (certificate)
 		kaido_failure_report(
 			kaido, ike_sa, certificate,
 			"the peer's certificate is not accepted; charon's log says why");
+	else if (!ike_sa->get_peer_cfg(ike_sa))
+		flood_report(
+			kaido, ike_sa, ike_sa->get_other_host(ike_sa), "no-config",
+			"no tunnel and no remote access has these identities and this way to log in");
 	else
 		kaido_failure_report(kaido, ike_sa, "authentication", WRONG_TEXT);
 }

@@ -134,6 +134,7 @@ static status_t ipsec_add_sa(kernel_ipsec_t *public, kernel_ipsec_sa_id_t *id,
 		     "kaido: %s, SPI %.8x: %d SAs wait for kaidod already; is it running? "
 		     "(charon.plugins.kernel-kaido.queue)",
 		     ike_name(ike_sa), ntohl(id->spi), kaido->settings.queue);
+		kaido_failure_report(kaido, ike_sa, "refused", "too many SAs wait for kaidod");
 		break;
 	}
 	kaido_sa_remove(kaido->sas, id, NULL);
