@@ -120,8 +120,10 @@ static void desired_set(struct daemon *daemon, const struct model *model, struct
 	daemon->desired = copy;
 	model_destroy(daemon->effective);
 	daemon->effective = effective;
-	if (secrets)
+	if (secrets) {
 		sessions_tell_secrets(&daemon->sessions);
+		sessions_dismiss(&daemon->sessions);
+	}
 	ike_config_changed(daemon->ike_config);
 }
 

@@ -297,7 +297,9 @@ static int user_order(const void *a, const void *b)
 {
 	const struct user *first = a, *second = b;
 
-	return strcmp(first->name, second->name);
+	/* One with a mistake has none. */
+	return strcmp(first->name == NULL ? "" : first->name,
+		      second->name == NULL ? "" : second->name);
 }
 
 void config_sort_tenant(struct tenant *tenant)

@@ -247,6 +247,8 @@ const char *session_ike_who(const struct session_ike *ike);
 /* Inner bytes that were carried for it. */
 uint64_t session_ike_bytes(struct sessions *sessions, const struct session_ike *ike);
 int session_ikes_load(struct sessions *sessions);
+/* Closes IKE SAs of users who are not configured any more. */
+void sessions_dismiss(struct sessions *sessions);
 
 /* An event with its time and, where known, whose it is. */
 json_t *session_event_make(struct sessions *sessions, const char *kind, const char *tenant,

@@ -140,8 +140,10 @@ static void op_answer(struct sessions *sessions, struct session_op *op)
 	rpc_reply(op->request, op->result != NULL ? json_incref(op->result) : json_object());
 	if (op->kind == SESSION_OPEN)
 		sessions->secrets_owed = true;
-	if (op->kind == SESSION_SYNC)
+	if (op->kind == SESSION_SYNC) {
 		sessions_tell_ended(sessions);
+		sessions_dismiss(sessions);
+	}
 }
 
 static void batch_end(struct sessions *sessions)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include "daemon.h"
@@ -45,6 +46,34 @@ uint64_t session_ike_bytes(struct sessions *sessions, const struct session_ike *
 		bytes += tunnel_bytes(sessions, seen);
 	}
 	return bytes > ike->before ? bytes - ike->before : 0;
+}
+
+/* A user with a secret of his own, who has none any more. */
+static bool is_dismissed(const struct model *desired, const struct session_ike *ike)
+{
+	const struct tenant *tenant = model_tenant(desired, ike->tenant);
+	const struct remote_access *access =
+		tenant == NULL ? NULL : tenant_remote_access(tenant, ike->owner);
+	const char *who = session_ike_who(ike);
+
+	if (access == NULL || who == NULL ||
+	    (access->ike->auth != IKE_EAP_MSCHAPV2 && access->ike->auth != IKE_PSK))
+		return false;
+	for (size_t i = 0; i < access->n_users; i++) {
+		if (strcasecmp(access->users[i].name, who) == 0)
+			return false;
+	}
+	return true;
+}
+
+void sessions_dismiss(struct sessions *sessions)
+{
+	const struct session_ike *ike;
+
+	TAILQ_FOREACH (ike, &sessions->ikes, link) {
+		if (is_dismissed(sessions->daemon->desired, ike))
+			session_ike_close(sessions, ike);
+	}
 }
 
 /* -- as events -- */

@@ -371,6 +371,20 @@ class Clients(Sessions):
         (down,) = self.events("ike-down")
         self.assertEqual((down["reason"], down["user"], down["addresses"]), ("peer", "alice", ["10.9.0.5"]))
 
+    def test_a_user_who_is_removed_is_disconnected(self):
+        self.configure(access=[laptops()])
+        plugin = self.plugin()
+        self.connect(plugin, 5)
+        self.connect(plugin, 6, user="bob")
+        self.call("user.delete", tenant="acme", name="bob", **{"remote-access": "laptops"})
+        self.assertEqual(plugin.notified("ike.close"), {"id": 6})
+        # While the plugin is away: when it is back.
+        plugin.close()
+        self.call("user.delete", tenant="acme", name="alice", **{"remote-access": "laptops"})
+        plugin = self.plugin(plugin.instance)
+        plugin.call("ike.sync", sas=[1, 2])
+        self.assertEqual(plugin.notified("ike.close"), {"id": 5})
+
     def test_two_families_and_split_tunnels(self):
         self.configure(access=[laptops(networks=["10.0.0.0/8"])])
         plugin = self.plugin()
