@@ -6,8 +6,7 @@
 # tunnels there are. For the demo and the tests; sourced after world.sh.
 #
 #	ike_begin
-#	dataplane_start gw-a; kaidod_start gw-a   # in any order
-#	ike_start gw-a
+#	dataplane_start gw-a; kaidod_start gw-a; ike_start gw-a   # in any order
 
 CHARON=
 CHARON_SWANCTL= # a copy: AppArmor confines the one at its own place to files of /etc

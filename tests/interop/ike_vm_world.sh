@@ -37,17 +37,25 @@ ike_vm_apply()
 	wait_for 60 "the gateway to converge" gateway_converged gw-a
 }
 
-# ike_vm_tunnel N OUTER-FAMILY ENCAPSULATION: its first lines; those of "ike" follow.
+# ike_vm_tunnel N OUTER-FAMILY ENCAPSULATION [INNER-FAMILY]: its first lines; those of "ike" follow. Inside are both
+# families, or one.
 ike_vm_tunnel()
 {
+	local theirs ours='10.0.0.0/24, "fd00:a::/64"'
+
 	# shellcheck disable=SC2034 # of lib.sh
 	TUNNEL_OUTER[$1]=$2
+	theirs="$(tunnel_network "$1" 4), \"$(tunnel_network "$1" 6)\""
+	case ${4:-} in
+	4) theirs=${theirs%,*} ours=${ours%,*} ;;
+	6) theirs=${theirs#*,} ours=${ours#*,} ;;
+	esac
 	cat <<-END
 		      - name: tunnel-$1
 		        local: "$(gateway_address "$1")"
 		        remote: "$(peer_address "$1")"
-		        networks: [$(tunnel_network "$1" 4), "$(tunnel_network "$1" 6)"]
-		        local-networks: [10.0.0.0/24, "fd00:a::/64"]
+		        networks: [$theirs]
+		        local-networks: [$ours]
 		        ike:
 		          encapsulation: $3
 	END
@@ -64,21 +72,22 @@ peer_inner()
 	done | peer_batch
 }
 
-# check_both_ways N PINGS [WHAT]
+# check_both_ways N PINGS [FAMILY...]: of the inside, both unless told.
 check_both_ways()
 {
-	local n=$1 count=$2 what=${3:-tunnel-$1} family
+	local n=$1 count=$2 family families=("${@:3}")
 
-	wait_for 60 "tunnel-$n" inside_reachable red "$(tunnel_inner "$n" 4)" || true
-	for family in 4 6; do
-		check "$what: pings to the peer over IPv$family" \
-			"$(inside_pings red "$(tunnel_inner "$n" $family)" "$count")" "$count"
-		check "$what: pings from the peer over IPv$family" \
-			"$(inside_pings peer "$(tenant_address $family)" "$count" -I "$(tunnel_inner "$n" $family)")" "$count"
+	((${#families[@]})) || families=(4 6)
+	for family in "${families[@]}"; do
+		wait_for 6 "tunnel-$n" inside_reachable red "$(tunnel_inner "$n" "$family")" || true
+		check "tunnel-$n: pings to the peer over IPv$family" \
+			"$(inside_pings red "$(tunnel_inner "$n" "$family")" "$count")" "$count"
+		check "tunnel-$n: pings from the peer over IPv$family" \
+			"$(inside_pings peer "$(tenant_address "$family")" "$count" -I "$(tunnel_inner "$n" "$family")")" "$count"
 	done
 }
 
-# outer_packets N: "ESP UDP", what the peer's kernel has of states of each kind with the gateway's address of N.
+# encapsulations N: "ESP UDP", how many states the peer's kernel has of each kind, with the gateway's address of N.
 encapsulations()
 {
 	inside peer ip xfrm state | awk -v gateway="$(gateway_address "$1")" '
@@ -102,7 +111,7 @@ renewed()
 			select(" \(.spi) " as $spi | $before | contains($spi) | not)] | length > 0'
 }
 
-# pinging N: both ways, every 10 ms, until pinged.
+# vm_pinging N: both ways, every 10 ms, until check_vm_pinged.
 vm_pinging()
 {
 	vm_background "to-peer-$1" ip netns exec red count_pings -l -i 0.01 "$(tunnel_inner "$1" 4)" 65536

@@ -42,13 +42,13 @@ vm_libreswan_files()
 	vm_file "$nss" /etc/ipsec.nss
 }
 
-# vm_libreswan_start SECRETS: connections are read from standard input.
+# vm_libreswan_start SECRETS: connections are read from standard input, indented or not.
 vm_libreswan_start()
 {
 	vm mkdir -p /run/pluto /etc/ipsec.d
 	{
 		printf 'config setup\n\tuniqueids=no\n\n'
-		cat
+		sed '/^conn /!s/^[[:space:]]*/\t/'
 	} | vm_write /etc/ipsec.conf
 	vm_write /etc/ipsec.secrets <<<"$1"
 	vm_background pluto ip netns exec peer "$VM_LIBRESWAN/pluto" --nofork --logfile /run/pluto/log \
