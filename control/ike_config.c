@@ -9,6 +9,7 @@
 
 #include <event2/event.h>
 
+#include "ike_ask.h"
 #include "ike_connections.h"
 #include "ike_file.h"
 #include "log.h"
@@ -125,7 +126,7 @@ static void charon_up(void *context)
 	log_info("charon answers");
 	if (!config->plugin)
 		event_add(config->alone, &patience);
-	ike_load_ask(config);
+	ike_ask_first(config);
 }
 
 /* Without the plugin, certificates still serve. */
@@ -235,6 +236,10 @@ int ike_config_open(struct event_base *base, const char *vici, const char *state
 	config->absent = evtimer_new(base, absent_due, config);
 	config->alone = evtimer_new(base, alone_due, config);
 	config->strange = json_array();
+	if (ike_ask_open(config) < 0) {
+		ike_config_close(config);
+		return -ENOMEM;
+	}
 	config->told_pools = json_object();
 	for (unsigned int part = 0; part < PARTS; part++) {
 		config->loaded[part] = json_object();
@@ -273,6 +278,7 @@ void ike_config_close(struct ike_config *config)
 		json_decref(config->load[part].names);
 		json_decref(config->unload[part].names);
 	}
+	ike_ask_close(config);
 	json_decref(config->strange);
 	json_decref(config->told_pools);
 	json_decref(config->wanted);

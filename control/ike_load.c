@@ -10,6 +10,7 @@
 #include <event2/event.h>
 #include <sodium.h>
 
+#include "ike_ask.h"
 #include "ike_connections.h"
 #include "ike_secrets.h"
 #include "vici.h"
@@ -108,8 +109,6 @@ static void refusal_tell(struct ike_config *config, const char *why)
 	}
 }
 
-/* -- what charon has -- */
-
 void ike_load_forget(struct ike_config *config)
 {
 	for (unsigned int part = 0; part < PARTS; part++) {
@@ -123,60 +122,6 @@ void ike_load_forget(struct ike_config *config)
 	config->asked = 0;
 	json_decref(config->value);
 	config->value = NULL;
-}
-
-/* What looks like ours: others may have loaded connections of their own, whose names have no dot. */
-static void name_note(struct ike_config *config, enum part part, const char *name)
-{
-	if (strchr(name, '.') != NULL)
-		json_object_set_new(config->loaded[part], name, json_null());
-}
-
-static void asked_answered(struct ike_config *config, int error)
-{
-	config->asked--;
-	config->known = config->asked == 0 && error != -ENOTCONN;
-	if (config->known)
-		ike_load_step(config);
-}
-
-static void names_arrived(void *context, int error, const char *text, const uint8_t *message,
-			  size_t size)
-{
-	struct ike_config *config = context;
-	struct vici_element element;
-	struct vici_reader reader;
-	char list[256] = "", name[128];
-
-	vici_read(&reader, message, error == 0 ? size : 0);
-	while (vici_next(&reader, &element) == 1) {
-		if (element.kind == VICI_LIST) {
-			snprintf(list, sizeof(list), "%s", element.name);
-		} else if (element.kind == VICI_ITEM && element.size < sizeof(name)) {
-			memcpy(name, element.value, element.size);
-			name[element.size] = '\0';
-			if (strcmp(list, "conns") == 0)
-				name_note(config, PART_CONNS, name);
-			else if (strcmp(list, "keys") == 0)
-				json_array_append_new(config->strange, json_string(name));
-		} else if (element.kind == VICI_SECTION && reader.depth == 1) {
-			name_note(config, PART_POOLS, element.name);
-		}
-	}
-	asked_answered(config, error);
-}
-
-/* get-pools has a section for each pool, the others a list. */
-void ike_load_ask(struct ike_config *config)
-{
-	static const char *const questions[] = { "get-conns", "get-pools", "get-keys" };
-
-	ike_load_forget(config);
-	config->asked = 3;
-	for (size_t i = 0; i < 3; i++) {
-		if (vici_request(config->vici, questions[i], NULL, names_arrived, config) < 0)
-			config->asked--;
-	}
 }
 
 /* -- one request after the other, until there is no difference -- */
@@ -285,6 +230,7 @@ static void load_send(struct ike_config *config, enum part part, const char *nam
 
 	config->busy = true;
 	config->settled = false;
+	config->sent++;
 	config->part = part;
 	snprintf(config->name, sizeof(config->name), "%s", name);
 	json_incref(value);
@@ -363,6 +309,7 @@ static void unload_send(struct ike_config *config, enum part part, const char *n
 
 	config->busy = true;
 	config->settled = false;
+	config->sent++;
 	config->part = part;
 	snprintf(config->name, sizeof(config->name), "%s", name);
 	if (part == PART_KEYS)
@@ -500,6 +447,8 @@ void ike_load_step(struct ike_config *config)
 		return;
 	strange_forget(config);
 	config->settled = config->plugin;
+	if (config->settled)
+		ike_ask_later(config);
 	for (unsigned int part = 0; part < PARTS; part++)
 		refused |= json_object_size(config->refused[part]) > 0;
 	if (refused && !event_pending(config->retry, EV_TIMEOUT, NULL))

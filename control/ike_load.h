@@ -35,17 +35,22 @@ struct ike_config {
 	bool listed;            /* what differs: */
 	struct ike_list load[PARTS];
 	struct ike_list unload[PARTS];
-	json_t *strange;    /* ids of keys that charon has and we didn't give */
-	unsigned int asked; /* questions about what it has that are not answered */
-	bool known;         /* what it has */
-	bool busy;          /* a request is under way */
-	bool settled;       /* there is nothing left to be sent */
-	bool plugin;        /* it has its secrets, or is not going to get them */
-	enum part part;     /* of that */
+	json_t *strange;          /* ids of keys that charon has and we didn't give */
+	unsigned int asked;       /* questions about what it has that are not answered */
+	bool unheard;             /* of these, one was not answered well */
+	unsigned int sent;        /* what changes it ... */
+	unsigned int sent_before; /* ... when it was asked */
+	json_t *has[PARTS];       /* what it answered: names, of keys ids */
+	bool known;               /* what it has */
+	bool busy;                /* a request is under way */
+	bool settled;             /* there is nothing left to be sent */
+	bool plugin;              /* it has its secrets, or is not going to get them */
+	enum part part;           /* of that */
 	char name[128];
 	json_t *value;
 	struct event *look;   /* at the desired state */
 	struct event *retry;  /* what was refused */
+	struct event *ask;    /* what charon has, again */
 	struct event *file;   /* writes ike/swanctl.conf */
 	struct event *absent; /* tells that charon isn't there */
 	struct event *alone;  /* ends the wait for the plugin */
@@ -57,8 +62,6 @@ __attribute__((format(printf, 4, 5))) void ike_tell(struct ike_config *config, c
 						    const char *tunnel, const char *format, ...);
 /* Nothing is known of charon any more. */
 void ike_load_forget(struct ike_config *config);
-/* Asks it what it has, and goes on with ike_load_step(). */
-void ike_load_ask(struct ike_config *config);
 /* What is wanted, or what charon has, may be other things now: the differences are looked for anew. */
 void ike_load_again(struct ike_config *config);
 /* Sends the next request; where there is none, charon is as wanted. */
