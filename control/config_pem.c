@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "config_pem.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -249,4 +251,37 @@ void pem_part_free(struct pem_part *part)
 {
 	OPENSSL_free(part->der);
 	part->der = NULL;
+}
+
+/* The time is that of the host, as charon takes it. */
+static int time_days_left(const ASN1_TIME *end, char text[PEM_DAY_LEN])
+{
+	int days, seconds;
+	struct tm day;
+
+	if (end == NULL || ASN1_TIME_to_tm(end, &day) != 1 ||
+	    ASN1_TIME_diff(&days, &seconds, NULL, end) != 1)
+		return INT_MAX;
+	strftime(text, PEM_DAY_LEN, "%Y-%m-%d", &day);
+	return seconds < 0 ? days - 1 : days;
+}
+
+int pem_days_left(enum pem_kind kind, const struct pem_part *part, char day[PEM_DAY_LEN])
+{
+	const uint8_t *at = part->der;
+	X509_CRL *crl;
+	X509 *x509;
+	int days;
+
+	day[0] = '\0';
+	if (kind == PEM_CRL) {
+		crl = d2i_X509_CRL(NULL, &at, (long)part->size);
+		days = time_days_left(crl == NULL ? NULL : X509_CRL_get0_nextUpdate(crl), day);
+		X509_CRL_free(crl);
+		return days;
+	}
+	x509 = d2i_X509(NULL, &at, (long)part->size);
+	days = time_days_left(x509 == NULL ? NULL : X509_get0_notAfter(x509), day);
+	X509_free(x509);
+	return days;
 }

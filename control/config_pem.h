@@ -32,4 +32,9 @@ struct pem_part {
 int pem_next(const char **text, struct pem_part *part);
 void pem_part_free(struct pem_part *part);
 
+#define PEM_DAY_LEN 16
+/* Until when it holds, as "2031-12-31" and in whole days from now; negative: it has ended. INT_MAX: it says
+ * nothing of that. */
+int pem_days_left(enum pem_kind kind, const struct pem_part *part, char day[PEM_DAY_LEN]);
+
 #endif /* KAIDO_CONTROL_CONFIG_PEM_H */

@@ -11,13 +11,16 @@
 
 #include "ike_ask.h"
 #include "ike_connections.h"
+#include "ike_expiry.h"
 #include "ike_file.h"
 #include "log.h"
 #include "vici.h"
 
 #define ABSENT_S 10 /* charon may be starting */
-#define FILE_S   1  /* one writing for changes in a row */
-#define PLUGIN_S 5  /* and its plugin, without which it has no secrets to begin with */
+#define DAY_S    86400
+#define EXPIRY_S 2 /* after the start, before it is looked what ends */
+#define FILE_S   1 /* one writing for changes in a row */
+#define PLUGIN_S 5 /* and its plugin, without which it has no secrets to begin with */
 
 static bool anything_wanted(const struct ike_config *config)
 {
@@ -87,6 +90,20 @@ static void file_due(evutil_socket_t fd, short what, void *context)
 	if (ret < 0 && strcmp(text, config->told) != 0)
 		log_error("%s", text);
 	snprintf(config->told, sizeof(config->told), "%s", text);
+}
+
+static void expiry_tell(void *context, const char *tenant, const char *name, const char *text)
+{
+	ike_tell(context, tenant, name, "%s", text);
+}
+
+static void expiry_due(evutil_socket_t fd, short what, void *context)
+{
+	struct ike_config *config = context;
+	struct timeval day = { .tv_sec = DAY_S };
+
+	ike_expiry_look(config->hooks.desired(config->hooks.context), expiry_tell, config);
+	event_add(config->expiry, &day);
 }
 
 static void look_due(evutil_socket_t fd, short what, void *context)
@@ -221,6 +238,7 @@ int ike_config_open(struct event_base *base, const char *vici, const char *state
 		    struct ike_config **out)
 {
 	struct ike_config *config = calloc(1, sizeof(*config));
+	struct timeval soon = { .tv_sec = EXPIRY_S };
 	struct vici_hooks vici_hooks = { .context = config, .up = charon_up, .down = charon_down };
 
 	if (config == NULL)
@@ -233,6 +251,7 @@ int ike_config_open(struct event_base *base, const char *vici, const char *state
 	config->look = evtimer_new(base, look_due, config);
 	config->retry = evtimer_new(base, retry_due, config);
 	config->file = evtimer_new(base, file_due, config);
+	config->expiry = evtimer_new(base, expiry_due, config);
 	config->absent = evtimer_new(base, absent_due, config);
 	config->alone = evtimer_new(base, alone_due, config);
 	config->strange = json_array();
@@ -248,11 +267,13 @@ int ike_config_open(struct event_base *base, const char *vici, const char *state
 		config->unload[part].names = json_array();
 	}
 	if (config->vici == NULL || config->look == NULL || config->file == NULL ||
-	    config->retry == NULL || config->absent == NULL || config->alone == NULL) {
+	    config->expiry == NULL || config->retry == NULL || config->absent == NULL ||
+	    config->alone == NULL) {
 		ike_config_close(config);
 		return -ENOMEM;
 	}
 	*out = config;
+	event_add(config->expiry, &soon);
 	ike_config_changed(config);
 	return 0;
 }
@@ -266,6 +287,8 @@ void ike_config_close(struct ike_config *config)
 		event_free(config->look);
 	if (config->retry != NULL)
 		event_free(config->retry);
+	if (config->expiry != NULL)
+		event_free(config->expiry);
 	if (config->file != NULL)
 		event_free(config->file);
 	if (config->absent != NULL)

@@ -52,6 +52,7 @@ struct ike_config {
 	struct event *retry;  /* what was refused */
 	struct event *ask;    /* what charon has, again */
 	struct event *file;   /* writes ike/swanctl.conf */
+	struct event *expiry; /* once a day */
 	struct event *absent; /* tells that charon isn't there */
 	struct event *alone;  /* ends the wait for the plugin */
 	char told[256];       /* what it last failed to write */

@@ -37,11 +37,11 @@ class Authority:
         self.pem = text(self.certificate)
 
     @staticmethod
-    def builder(name, key):
+    def builder(name, key, end=END):
         return (x509.CertificateBuilder().subject_name(name).public_key(key.public_key())
-                .serial_number(x509.random_serial_number()).not_valid_before(START).not_valid_after(END))
+                .serial_number(x509.random_serial_number()).not_valid_before(START).not_valid_after(end))
 
-    def issue(self, name):
+    def issue(self, name, end=END):
         """A certificate for that name (or address, or mail address), and its key, as text."""
         key = ec.generate_private_key(ec.SECP256R1())
         if "@" in name:
@@ -50,13 +50,13 @@ class Authority:
             alternative = x509.IPAddress(ipaddress.ip_address(name))
         else:
             alternative = x509.DNSName(name)
-        certificate = self.builder(name_of(name), key).issuer_name(self.name).add_extension(
+        certificate = self.builder(name_of(name), key, end).issuer_name(self.name).add_extension(
             x509.BasicConstraints(ca=False, path_length=None), critical=True).add_extension(
             x509.SubjectAlternativeName([alternative]), critical=False).sign(self.key, hashes.SHA256())
         return text(certificate), key_text(key)
 
-    def revoke(self, *certificates):
-        builder = x509.CertificateRevocationListBuilder().issuer_name(self.name).last_update(START).next_update(END)
+    def revoke(self, *certificates, end=END):
+        builder = x509.CertificateRevocationListBuilder().issuer_name(self.name).last_update(START).next_update(end)
         for pem in certificates:
             serial = x509.load_pem_x509_certificate(pem.encode()).serial_number
             builder = builder.add_revoked_certificate(

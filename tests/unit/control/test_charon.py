@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """kaidod against a charon that answers as a test wants it: what is sent when, and what it makes of nonsense."""
 
+import datetime
 import os
 import struct
 import sys
@@ -160,6 +161,27 @@ class Configured(Case):
             self.world.wait("it was sent", lambda: not self.charon.raw)
             self.settled()
             self.assertEqual(self.charon.conns["acme.one"]["dpd_delay"], b"%us" % (10 + number))
+
+    def test_what_ends_is_told(self):
+        now = datetime.datetime.utcnow()
+        soon, over, late = (now + datetime.timedelta(days=days) for days in (5, -1, 20))
+        makers = authority("makers")
+        certificate, key = makers.issue("gw.example", end=soon)
+        ike = {"certificate": certificate, "key": key, "ca": makers.pem, "crl": makers.revoke(end=over),
+               "local-id": "gw.example"}
+        one = site(ike=ike)
+        certificate, key = makers.issue("gw2.example", end=late)
+        two = site("two", ike={"certificate": certificate, "key": key, "ca": makers.pem, "local-id": "gw2.example"})
+        for tunnel in (one, two):
+            del tunnel["ike"]["psk"]
+        self.apply(acme(one, two))
+        self.world.stop_kaidod()
+        self.world.start_kaidod("--vici", self.charon.path)
+        self.world.wait("it is told", lambda: len(self.told()) >= 2)
+        told = self.told()
+        self.assertEqual(len(told), 2, told)
+        self.assertIn(f"certificate of 'one' of tenant 'acme' ends on {soon:%Y-%m-%d}", told[0])
+        self.assertIn(f"revocation list of 'one' of tenant 'acme' has ended on {over:%Y-%m-%d}", told[1])
 
     def test_the_file(self):
         self.open_plugin()
