@@ -10,8 +10,10 @@
  *	kaido_child.c     what happens to an SA, told to charon
  *	kaido_spi.c       inbound SPIs
  *	kaido_policy.c    policies: which trap a packet springs, and when a policy was last used
- *	kaido_rpc.c       the queue to kaidod, and the thread that empties it
- *	kaido_link.c      that thread's socket: lines out and in
+ *	kaido_rpc.c       requests to kaidod: queued, or waited for
+ *	kaido_queue.c     those that are not answered
+ *	kaido_talk.c      the thread that sends them
+ *	kaido_link.c      its socket: lines out and in
  *	kaido_request.c   params of requests
  *	kaido_notify.c    answers and notifications of kaidod, handed to charon
  *	kaido_listener.c  charon's bus: what becomes of IKE SAs
@@ -22,7 +24,7 @@
  *	kaido_text.c      addresses, identities and selectors as text
  *
  * Threads: charon's workers call kaido_ipsec.c, kaido_listener.c and kaido_creds.c; kaidod's messages are
- * handled by the thread of kaido_rpc.c. Each table has a lock of its own and none is held while another is taken.
+ * handled by the thread of kaido_talk.c. Each table has a lock of its own and none is held while another is taken.
  */
 #ifndef KAIDO_H
 #define KAIDO_H
@@ -42,6 +44,7 @@ struct kaido_settings {
 struct kaido {
 	struct kaido_settings settings;
 	char instance[17]; /* of this charon process: 16 hexadecimal digits */
+	bool has_ipsec;    /* charon's SAs come here, not to another plugin */
 	struct kaido_spis *spis;
 	struct kaido_sas *sas;
 	struct kaido_policies *policies;

@@ -168,97 +168,90 @@ void kaido_failure_guess(struct kaido *kaido, ike_sa_t *ike_sa)
 		     locked ? "locked" : "authentication", locked ? LOCKED_TEXT : WRONG_TEXT);
 }
 
-/* Alerts that come with an IKE SA, which say that it could not be made or must end. */
-static void ike_alert(struct kaido *kaido, ike_sa_t *ike_sa, alert_t alert)
-{
-	struct kaido_ikes *ikes = kaido->ikes;
-	host_t *remote = ike_sa->get_other_host(ike_sa);
+/* What an alert about an IKE SA says of it. */
+enum meaning {
+	MEANS_CERTIFICATE, /* its peer's was rejected; whether that matters is seen later */
+	MEANS_FAILED,      /* and only who has logged in, or this gateway, can cause it */
+	MEANS_FLOOD,       /* and anybody can */
+	MEANS_ENDING,      /* it will go */
+};
 
-	switch (alert) {
-	case ALERT_CERT_EXPIRED:
-		kaido_ike_certificate(ikes, ike_sa, "certificate-expired");
+static const struct {
+	alert_t alert;
+	enum meaning meaning;
+	const char *reason;
+	const char *text;
+} alerts[] = {
+	{ ALERT_CERT_EXPIRED, MEANS_CERTIFICATE, "certificate-expired", NULL },
+	{ ALERT_CERT_REVOKED, MEANS_CERTIFICATE, "certificate-revoked", NULL },
+	{ ALERT_CERT_VALIDATION_FAILED, MEANS_CERTIFICATE, "certificate", NULL },
+	{ ALERT_CERT_NO_ISSUER, MEANS_CERTIFICATE, "certificate", NULL },
+	{ ALERT_CERT_UNTRUSTED_ROOT, MEANS_CERTIFICATE, "certificate", NULL },
+	{ ALERT_CERT_EXCEEDED_PATH_LEN, MEANS_CERTIFICATE, "certificate", NULL },
+	{ ALERT_CERT_POLICY_VIOLATION, MEANS_CERTIFICATE, "certificate", NULL },
+	{ ALERT_AUTHORIZATION_FAILED, MEANS_FAILED, "locked", LOCKED_TEXT },
+	{ ALERT_LOCAL_AUTH_FAILED, MEANS_FAILED, "refused",
+	  "the peer does not accept this gateway's secret or certificate" },
+	{ ALERT_PROPOSAL_MISMATCH_IKE, MEANS_FLOOD, "proposal",
+	  "no proposal for the IKE SA is common to both sides" },
+	{ ALERT_PROPOSAL_MISMATCH_CHILD, MEANS_FAILED, "proposal",
+	  "no proposal for ESP is common to both sides; offer AES-GCM with an ICV of 16 bytes" },
+	{ ALERT_TS_MISMATCH, MEANS_FAILED, "selectors",
+	  "the networks that the peer wants are not those of the tunnel" },
+	{ ALERT_VIP_FAILURE, MEANS_FAILED, "refused", "the pool has no address left" },
+	{ ALERT_UNIQUE_KEEP, MEANS_FAILED, "refused",
+	  "the peer has a connection already, which is kept" },
+	{ ALERT_PEER_ADDR_FAILED, MEANS_FAILED, "timeout", "the peer's address is not known" },
+	{ ALERT_PEER_INIT_UNREACHABLE, MEANS_FAILED, "timeout", "the peer does not answer" },
+	{ ALERT_RETRANSMIT_SEND_TIMEOUT, MEANS_ENDING, "timeout", NULL },
+	{ ALERT_UNIQUE_REPLACE, MEANS_ENDING, "replaced", NULL },
+	{ ALERT_IKE_SA_EXPIRED, MEANS_ENDING, "expired", NULL },
+};
+
+static void ike_alert(struct kaido *kaido, ike_sa_t *ike_sa, size_t i)
+{
+	switch (alerts[i].meaning) {
+	case MEANS_CERTIFICATE:
+		kaido_ike_certificate(kaido->ikes, ike_sa, alerts[i].reason);
 		break;
-	case ALERT_CERT_REVOKED:
-		kaido_ike_certificate(ikes, ike_sa, "certificate-revoked");
+	case MEANS_FAILED:
+		kaido_failure_report(kaido, ike_sa, alerts[i].reason, alerts[i].text);
 		break;
-	case ALERT_CERT_VALIDATION_FAILED:
-	case ALERT_CERT_NO_ISSUER:
-	case ALERT_CERT_UNTRUSTED_ROOT:
-	case ALERT_CERT_EXCEEDED_PATH_LEN:
-	case ALERT_CERT_POLICY_VIOLATION:
-		kaido_ike_certificate(ikes, ike_sa, "certificate");
+	case MEANS_FLOOD:
+		flood_report(kaido, ike_sa, ike_sa->get_other_host(ike_sa), alerts[i].reason,
+			     alerts[i].text);
 		break;
-	case ALERT_PEER_AUTH_FAILED:
-		peer_failed(kaido, ike_sa);
-		break;
-	case ALERT_AUTHORIZATION_FAILED:
-		kaido_failure_report(kaido, ike_sa, "locked", LOCKED_TEXT);
-		break;
-	case ALERT_LOCAL_AUTH_FAILED:
-		kaido_failure_report(
-			kaido, ike_sa, "refused",
-			"the peer does not accept this gateway's secret or certificate");
-		break;
-	case ALERT_PROPOSAL_MISMATCH_IKE:
-		flood_report(kaido, ike_sa, remote, "proposal",
-			     "no proposal for the IKE SA is common to both sides");
-		break;
-	case ALERT_PROPOSAL_MISMATCH_CHILD:
-		kaido_failure_report(kaido, ike_sa, "proposal",
-				     "no proposal for ESP is common to both sides; offer AES-GCM "
-				     "with an ICV of 16 bytes");
-		break;
-	case ALERT_TS_MISMATCH:
-		kaido_failure_report(
-			kaido, ike_sa, "selectors",
-			"the networks that the peer wants are not those of the tunnel");
-		break;
-	case ALERT_VIP_FAILURE:
-		kaido_failure_report(kaido, ike_sa, "refused", "the pool has no address left");
-		break;
-	case ALERT_UNIQUE_KEEP:
-		kaido_failure_report(kaido, ike_sa, "refused",
-				     "the peer has a connection already, which is kept");
-		break;
-	case ALERT_PEER_ADDR_FAILED:
-		kaido_failure_report(kaido, ike_sa, "timeout", "the peer's address is not known");
-		break;
-	case ALERT_PEER_INIT_UNREACHABLE:
-		kaido_failure_report(kaido, ike_sa, "timeout", "the peer does not answer");
-		break;
-	case ALERT_RETRANSMIT_SEND_TIMEOUT:
-		kaido_ike_ending(ikes, ike_sa, "timeout");
-		break;
-	case ALERT_HALF_OPEN_TIMEOUT:
-		if (!kaido_ike_guess_is_told(ikes, ike_sa))
-			flood_report(kaido, ike_sa, remote, "half-open",
-				     "the peer began and did not go on");
-		break;
-	case ALERT_UNIQUE_REPLACE:
-		kaido_ike_ending(ikes, ike_sa, "replaced");
-		break;
-	case ALERT_IKE_SA_EXPIRED:
-		kaido_ike_ending(ikes, ike_sa, "expired");
-		break;
-	default:
+	case MEANS_ENDING:
+		kaido_ike_ending(kaido->ikes, ike_sa, alerts[i].reason);
 		break;
 	}
+}
+
+/* One that was told that its password is wrong has just gone away. */
+static void half_open(struct kaido *kaido, ike_sa_t *ike_sa)
+{
+	if (!kaido_ike_guess_is_told(kaido->ikes, ike_sa))
+		flood_report(kaido, ike_sa, ike_sa->get_other_host(ike_sa), "half-open",
+			     "the peer began and did not go on");
 }
 
 void kaido_failure_alert(struct kaido *kaido, ike_sa_t *ike_sa, alert_t alert, va_list args)
 {
 	message_t *message;
+	size_t i;
 
-	switch (alert) {
-	case ALERT_PARSE_ERROR_HEADER:
-	case ALERT_PARSE_ERROR_BODY:
+	if (alert == ALERT_PARSE_ERROR_HEADER || alert == ALERT_PARSE_ERROR_BODY) {
 		message = va_arg(args, message_t *);
 		flood_report(kaido, NULL, message->get_source(message), "malformed",
 			     "an IKE message that can't be read");
-		break;
-	default:
-		if (ike_sa)
-			ike_alert(kaido, ike_sa, alert);
-		break;
+	} else if (ike_sa && alert == ALERT_PEER_AUTH_FAILED) {
+		peer_failed(kaido, ike_sa);
+	} else if (ike_sa && alert == ALERT_HALF_OPEN_TIMEOUT) {
+		half_open(kaido, ike_sa);
+	} else if (ike_sa) {
+		for (i = 0; i < countof(alerts); i++) {
+			if (alerts[i].alert == alert)
+				ike_alert(kaido, ike_sa, i);
+		}
 	}
 }

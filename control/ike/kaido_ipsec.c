@@ -292,5 +292,6 @@ kernel_ipsec_t *kaido_ipsec_create(void)
 		return NULL;
 	ipsec->public = methods;
 	ipsec->kaido = lib->get(lib, KAIDO_OBJECT);
+	ipsec->kaido->has_ipsec = true;
 	return &ipsec->public;
 }

@@ -59,7 +59,7 @@ void link_close(struct kaido_link *link)
 		free(link->in);
 	}
 	link->in = NULL;
-	link->in_used = link->in_size = link->scanned = 0;
+	link->in_size = link->in_start = link->in_end = link->scanned = 0;
 	link->out = NULL;
 	link->out_left = 0;
 }
@@ -109,13 +109,27 @@ int link_flush(struct kaido_link *link)
 	return 1;
 }
 
+/* What is unread goes to the beginning of the buffer, and is wiped where it was. */
+static void link_compact(struct kaido_link *link)
+{
+	size_t unread = link->in_end - link->in_start;
+
+	if (!link->in_start)
+		return;
+	memmove(link->in, link->in + link->in_start, unread);
+	explicit_bzero(link->in + unread, link->in_end - unread);
+	link->scanned -= link->in_start;
+	link->in_start = 0;
+	link->in_end = unread;
+}
+
 /* Room for one more read; what was there is wiped. */
 static int link_grow(struct kaido_link *link)
 {
 	size_t size = link->in_size ? link->in_size * 2 : FIRST_SIZE;
 	char *in;
 
-	if (link->in_size > link->in_used)
+	if (link->in_size > link->in_end)
 		return 0;
 	if (size > LINE_MAX_SIZE)
 		return -EMSGSIZE;
@@ -123,7 +137,7 @@ static int link_grow(struct kaido_link *link)
 	if (!in)
 		return -ENOMEM;
 	if (link->in) {
-		memcpy(in, link->in, link->in_used);
+		memcpy(in, link->in, link->in_end);
 		explicit_bzero(link->in, link->in_size);
 		free(link->in);
 	}
@@ -134,20 +148,22 @@ static int link_grow(struct kaido_link *link)
 
 int link_fill(struct kaido_link *link)
 {
-	int error = link_grow(link);
 	ssize_t n;
+	int error;
 
+	link_compact(link);
+	error = link_grow(link);
 	if (error)
 		return error;
 	do {
-		n = recv(link->fd, link->in + link->in_used, link->in_size - link->in_used,
+		n = recv(link->fd, link->in + link->in_end, link->in_size - link->in_end,
 			 MSG_DONTWAIT);
 	} while (n < 0 && errno == EINTR);
 	if (!n)
 		return -ECONNRESET;
 	if (n < 0)
 		return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
-	link->in_used += (size_t)n;
+	link->in_end += (size_t)n;
 	return 0;
 }
 
@@ -155,23 +171,20 @@ char *link_line(struct kaido_link *link, size_t *length)
 {
 	char *end;
 
-	if (link->scanned == link->in_used)
+	if (link->scanned == link->in_end)
 		return NULL;
-	end = memchr(link->in + link->scanned, '\n', link->in_used - link->scanned);
+	end = memchr(link->in + link->scanned, '\n', link->in_end - link->scanned);
 	if (!end) {
-		link->scanned = link->in_used;
+		link->scanned = link->in_end;
 		return NULL;
 	}
-	*length = (size_t)(end - link->in);
-	return link->in;
+	*length = (size_t)(end - link->in) - link->in_start;
+	return link->in + link->in_start;
 }
 
 void link_consume(struct kaido_link *link, size_t length)
 {
-	size_t left = link->in_used - length - 1;
-
-	memmove(link->in, link->in + length + 1, left);
-	explicit_bzero(link->in + left, length + 1);
-	link->in_used = left;
-	link->scanned = 0;
+	explicit_bzero(link->in + link->in_start, length + 1);
+	link->in_start += length + 1;
+	link->scanned = link->in_start;
 }

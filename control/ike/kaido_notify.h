@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What kaidod says, handed to charon. All of it is done by the thread of kaido_rpc.c. */
+/* What kaidod says, handed to charon. All of it is done by the thread of kaido_talk.c. */
 #ifndef KAIDO_NOTIFY_H
 #define KAIDO_NOTIFY_H
 

@@ -62,6 +62,11 @@ static bool plugin_register(plugin_t *public, plugin_feature_t *feature, bool re
 {
 	struct kaido *kaido = &((struct kaido_plugin *)public)->kaido;
 
+	if (reg && !kaido->has_ipsec) {
+		DBG1(DBG_KNL,
+		     "kaido: another plugin has charon's SAs already; let kernel-kaido be loaded before it");
+		return FALSE;
+	}
 	if (reg) {
 		lib->credmgr->add_set(lib->credmgr, kaido_creds_set(kaido->creds));
 		charon->bus->add_listener(charon->bus, kaido_listener_get(kaido->listener));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Requests to kaidod that are not answered: those that wait to be sent and those that were, in the order in which
- * they were queued. Not locked: kaido_rpc.c does.
+ * they were queued. Not locked: who uses it does.
  */
 #ifndef KAIDO_QUEUE_H
 #define KAIDO_QUEUE_H

@@ -33,6 +33,7 @@ class Charon:
         self.plugin = plugin
         self.kaidod = kaidod
         self.settings = ""  # more of the plugin's
+        self.load_list = LOAD
         self.modular = False  # plugins as a packaged charon loads them, by a section each
         self.process = None
         self.daemon = run(os.path.join(ROOT, "scripts/charon")).strip()
@@ -50,7 +51,7 @@ class Charon:
 
     def _plugins(self):
         if not self.modular:
-            return f"load = {LOAD}"
+            return f"load = {self.load_list}"
         sections = "\n".join(f"{name} {{\n load = yes\n }}" for name in sorted(LOAD.split())
                              if name != "kernel-kaido")
         conf = os.path.join(ROOT, "control/ike/kernel-kaido.conf")
