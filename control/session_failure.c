@@ -247,6 +247,7 @@ static json_t *failure_event(struct sessions *sessions, const json_t *params,
 								 : "");
 	const char *text = json_string_value(json_object_get(params, "text"));
 	const char *remote = json_string_value(json_object_get(params, "remote"));
+	json_t *who = json_object_get(params, "remote_id");
 
 	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
 		json_t *value = json_object_get(params, members[i]);
@@ -254,6 +255,8 @@ static json_t *failure_event(struct sessions *sessions, const json_t *params,
 		if (value != NULL)
 			json_object_set(event, members[i], value);
 	}
+	if (owner->access != NULL && json_object_get(event, "user") == NULL && who != NULL)
+		json_object_set(event, "user", who);
 	json_object_set_new(event, "text",
 			    json_sprintf("IKE with %.60s failed: %.300s",
 					 remote == NULL ? "an unknown peer" : remote,

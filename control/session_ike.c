@@ -208,14 +208,17 @@ int session_ikes_load(struct sessions *sessions)
 
 /* -- what the plugin tells -- */
 
-/* Whose it is follows from the name of charon's connection, which kaidod wrote. */
+/* Whose it is follows from the name of charon's connection, which kaidod wrote. A client is a user, of whom the
+ * plugin tells apart only what differs from the identity of IKE. */
 static void owner_find(struct sessions *sessions, struct session_ike *ike)
 {
-	const char *name = session_ike_text(ike, "name");
+	const char *name = session_ike_text(ike, "name"), *who = session_ike_who(ike);
 	struct ike_owner owner;
 
 	if (name == NULL || !model_ike_named(sessions->daemon->desired, name, &owner))
 		return;
+	if (owner.access != NULL && who != NULL && session_ike_text(ike, "user") == NULL)
+		json_object_set_new(ike->told, "user", json_string(who));
 	snprintf(ike->tenant, sizeof(ike->tenant), "%s", owner.tenant->name);
 	snprintf(ike->owner, sizeof(ike->owner), "%s",
 		 owner.access != NULL ? owner.access->name : owner.tunnel->name);

@@ -57,8 +57,8 @@ ike_vm_tunnel()
 		        networks: [$theirs]
 		        local-networks: [$ours]
 		        ike:
-		          encapsulation: $3
 	END
+	[[ $3 == auto ]] || echo "          encapsulation: $3"
 }
 
 # peer_inner N...: addresses of the peer's behind its tunnels.
