@@ -13,9 +13,10 @@ struct kaido_link {
 	int fd;   /* -1: none */
 	int wake; /* an eventfd: somebody wants the thread */
 	char *in;
-	size_t in_used, in_size;
-	size_t scanned;  /* there is no end of line before this */
-	const char *out; /* being written; NULL: nothing is */
+	size_t in_size;
+	size_t in_start, in_end; /* what was read and not consumed */
+	size_t scanned;          /* there is no end of line before this */
+	const char *out;         /* being written; NULL: nothing is */
 	size_t out_left;
 };
 
