@@ -145,8 +145,10 @@ class Charon:
         return yes
 
     def take(self):
-        """Names of the commands since the last look, with what they are about."""
+        """Names of the commands since the last look, with what they are about. Questions, which come by time as
+        well, are left out."""
         with self.lock:
             found, self.requests = self.requests, []
+        found = [(command, message) for command, message in found if not command.startswith("get-")]
         return [(command, (message.get("name") or message.get("ike") or b"").decode() or next(iter(message), ""))
                 for command, message in found]

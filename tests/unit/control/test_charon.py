@@ -61,8 +61,7 @@ class Configured(Case):
         self.open_plugin()
         self.apply(acme(site(), site("two")))
         self.settled()
-        self.assertEqual(self.charon.take(), [("get-conns", ""), ("get-pools", ""), ("get-keys", ""),
-                                              ("load-conn", "acme.one"), ("load-conn", "acme.two")])
+        self.assertEqual(self.charon.take(), [("load-conn", "acme.one"), ("load-conn", "acme.two")])
         child = self.charon.conns["acme.one"]["children"]["one"]
         self.assertEqual(child["if_id_in"], child["if_id_out"])
         self.assertEqual(self.charon.conns["acme.one"]["local-1"], {"auth": b"psk", "id": b"192.0.2.1"})
@@ -83,7 +82,8 @@ class Configured(Case):
         self.settled()
         self.assertEqual(self.charon.take(), [("terminate", "acme.one"), ("load-conn", "acme.one")])
         self.apply(acme(site("two")))
-        self.world.wait("both are sent", lambda: len(self.charon.requests) == 2)
+        self.world.wait("the last one is sent", lambda: any(command == "terminate" for command, _ in
+                                                            list(self.charon.requests)))
         self.assertEqual(self.charon.take(), [("unload-conn", "acme.one"), ("terminate", "acme.one")])
 
     def test_found_as_it_was(self):
@@ -116,10 +116,10 @@ class Configured(Case):
     def test_waits_for_the_plugin(self):
         """A connection that begins by itself would fail without its secret."""
         self.apply(acme(site(ike={"start": "start"})))
-        self.world.wait("it has asked", lambda: len(self.charon.requests) == 3)
+        self.world.wait("it has asked", lambda: len(self.charon.requests) >= 3)
         plugin = self.open_plugin()
         self.settled()
-        self.assertEqual(self.charon.take()[3:], [("load-conn", "acme.one")])
+        self.assertEqual(self.charon.take(), [("load-conn", "acme.one")])
         secrets = plugin.line()
         self.assertEqual(secrets["method"], "ike.secrets")
         self.assertEqual(secrets["params"]["secrets"], [{"kind": "psk", "local": "192.0.2.1", "remote": "one.example",
