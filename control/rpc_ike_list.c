@@ -88,21 +88,30 @@ static void groups_set(json_t *json, const struct daemon *daemon, const struct s
 	json_decref(groups);
 }
 
+static const char *ike_state(const struct daemon *daemon, const struct session_ike *ike)
+{
+	return ike->instance != daemon->sessions.instance ? "orphaned"
+	       : ike->told != NULL                        ? "established"
+	       : ike->over                                ? "ending"
+							  : "unknown";
+}
+
 static json_t *ike_render(struct daemon *daemon, const struct session_ike *ike)
 {
-	static const char *const members[] = { "local",    "remote",    "local_port", "remote_port",
-					       "local_id", "remote_id", "user",       "addresses",
-					       "nat",      "initiator", "version" };
-	const bool orphan = ike->instance != daemon->sessions.instance;
-	json_t *json = json_pack("{s:s, s:s, s:I, s:s, s:I, s:I, s:o}", "tenant", ike_tenant(ike),
-				 "name", ike_owner(ike), "id", (json_int_t)ike->id, "state",
-				 orphan              ? "orphaned"
-				 : ike->told == NULL ? "ending"
-						     : "established",
-				 "since", (json_int_t)ike->since, "bytes",
-				 (json_int_t)session_ike_bytes(&daemon->sessions, ike), "children",
-				 children_render(daemon, ike));
+	static const char *const members[] = { "local",       "remote",   "local_port",
+					       "remote_port", "local_id", "remote_id",
+					       "addresses",   "nat",      "initiator",
+					       "version" };
+	struct totals_bytes bytes = session_ike_bytes(&daemon->sessions, ike);
+	json_t *json =
+		json_pack("{s:s, s:s, s:I, s:s, s:I, s:I, s:o}", "tenant", ike_tenant(ike), "name",
+			  ike_owner(ike), "id", (json_int_t)ike->id, "state",
+			  ike_state(daemon, ike), "bytes_in", (json_int_t)bytes.in, "bytes_out",
+			  (json_int_t)bytes.out, "children", children_render(daemon, ike));
 
+	if (ike->since != 0)
+		json_object_set_new(json, "since", json_integer((json_int_t)ike->since));
+	session_user_set(&daemon->sessions, json, ike);
 	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
 		json_t *value = json_object_get(ike->told, members[i]);
 
@@ -208,12 +217,12 @@ static bool is_meant(const struct session_ike *ike, const struct whom *whom)
 }
 
 /* charon ends what is its own. What nobody is there for kaidod ends; a charon that comes back hears of it. */
-static void ike_end(struct sessions *sessions, const struct session_ike *ike)
+static void ike_end(struct sessions *sessions, struct session_ike *ike)
 {
 	const struct session_sa *sa;
 
 	if (ike->instance == sessions->instance && sessions->plugin.connection != NULL) {
-		session_ike_close(sessions, ike);
+		session_ike_close(sessions, ike, "disconnected");
 		return;
 	}
 	LIST_FOREACH (sa, &ike->sas, ike_link)
@@ -225,8 +234,8 @@ void rpc_ike_disconnect(void *context, struct rpc_request *request)
 	static const char *const known[] = { "tenant", "name", "user", "id", "all", NULL };
 	struct daemon *daemon = context;
 	struct sessions *sessions = &daemon->sessions;
-	const struct session_ike *ike;
 	const struct tenant *tenant;
+	struct session_ike *ike;
 	unsigned int ended = 0;
 	struct whom whom;
 	char text[200];

@@ -82,6 +82,17 @@ static void ike_shorten(json_t *json, const struct tunnel *tunnel)
 				    json_string(tunnel->udp ? "udp" : "esp"));
 }
 
+/* Of a client: whose it is, and who. */
+static void client_set(const struct sessions *sessions, const struct tunnel *tunnel, json_t *json)
+{
+	const struct session *session = sessions_by_tunnel(sessions, tunnel->id);
+
+	if (session == NULL || !session_is_client(session))
+		return;
+	json_object_set_new(json, "client-of", json_string(session->owner));
+	session_user_set(sessions, json, session_sender(session)->ike);
+}
+
 static json_t *tunnel_render(const struct tunnel_question *question, const struct tenant *tenant,
 			     const struct tunnel *tunnel)
 {
@@ -92,6 +103,7 @@ static json_t *tunnel_render(const struct tunnel_question *question, const struc
 	json_object_set_new(json, "tenant", json_string(tenant->name));
 	json_object_set_new(json, "id", json_integer(tunnel->id));
 	json_object_set_new(json, "sas", json_integer((json_int_t)tunnel->n_sas));
+	client_set(&question->daemon->sessions, tunnel, json);
 	if (question->n_states > 0)
 		state = bsearch(&wanted, question->states, question->n_states, sizeof(wanted),
 				state_order);

@@ -20,6 +20,7 @@
 #include "ids.h"
 #include "model.h"
 #include "rpc_server.h"
+#include "totals.h"
 
 struct claims;
 struct daemon;
@@ -116,12 +117,14 @@ struct session_ike {
 	LIST_HEAD(, session_sa) sas;
 	uint64_t instance;
 	uint64_t id;
-	char tenant[ABI_NAME_LEN]; /* "": not known, as is the next */
-	char owner[ABI_NAME_LEN];  /* the configured tunnel or remote access */
-	json_t *told;              /* as ike.event has it; NULL: not told of, or over */
-	int64_t since;             /* seconds since the epoch */
-	uint64_t carried;          /* bytes of its clients' tunnels that are gone */
-	uint64_t before;           /* bytes of its configured tunnel when it came */
+	char tenant[ABI_NAME_LEN];   /* "": not known, as is the next */
+	char owner[ABI_NAME_LEN];    /* the configured tunnel or remote access */
+	json_t *told;                /* as ike.event has it; NULL: not told of, or over */
+	int64_t since;               /* seconds since the epoch */
+	struct totals_bytes carried; /* of its clients' tunnels that are gone */
+	struct totals_bytes before;  /* of its configured tunnel when it came */
+	bool over;                   /* its end was told */
+	const char *closing;         /* why kaidod has asked charon to end it; NULL: it has not */
 };
 
 /* Whose an if_id is, in the desired state. */
@@ -242,10 +245,12 @@ void session_ike_drop(struct sessions *sessions, struct session_ike *ike);
 /* -- session_ike.c: IKE SAs -- */
 
 const char *session_ike_text(const struct session_ike *ike, const char *member); /* NULL: none */
-/* Who the peer is, for comparing: the user's name, else the remote identity. NULL: not known. */
+/* Who the peer is: the user's name, else the remote identity. NULL: not known. */
 const char *session_ike_who(const struct session_ike *ike);
-/* Inner bytes that were carried for it. */
-uint64_t session_ike_bytes(struct sessions *sessions, const struct session_ike *ike);
+/* What was carried for it. */
+struct totals_bytes session_ike_bytes(struct sessions *sessions, const struct session_ike *ike);
+/* Sets `user`, where the peer is one: of remote access everybody is. */
+void session_user_set(const struct sessions *sessions, json_t *json, const struct session_ike *ike);
 int session_ikes_load(struct sessions *sessions);
 /* Closes IKE SAs of users who are not configured any more. */
 void sessions_dismiss(struct sessions *sessions);
@@ -267,7 +272,8 @@ json_t *sessions_locked_render(const struct sessions *sessions);
 /* -- session_notify.c: what the plugin is told -- */
 
 void session_expire(struct sessions *sessions, const struct session_sa *sa, bool hard);
-void session_ike_close(struct sessions *sessions, const struct session_ike *ike);
+/* Has charon end it; `reason` is constant text for operators. */
+void session_ike_close(struct sessions *sessions, struct session_ike *ike, const char *reason);
 /* The IKE SAs of a session that has no place any more. */
 void session_close_ikes(struct sessions *sessions, const struct session *session);
 /* All secrets, and who is locked out. */

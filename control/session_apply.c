@@ -30,8 +30,10 @@ static void client_settle(struct sessions *sessions, const struct session_gone *
 	const struct totals_tunnel *row =
 		totals_take(&daemon->totals, daemon->reconcile.map, gone->tenant, gone->id);
 
-	if (ike != NULL && row != NULL)
-		ike->carried += totals_inner_bytes(row);
+	if (ike != NULL) {
+		ike->carried.in += totals_inner_bytes(row).in;
+		ike->carried.out += totals_inner_bytes(row).out;
+	}
 	totals_forget(&daemon->totals, gone->id);
 }
 

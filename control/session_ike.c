@@ -24,28 +24,35 @@ const char *session_ike_who(const struct session_ike *ike)
 	return user != NULL ? user : session_ike_text(ike, "remote_id");
 }
 
-static uint64_t tunnel_bytes(struct sessions *sessions, const struct session *session)
+static struct totals_bytes tunnel_bytes(struct sessions *sessions, const struct session *session)
 {
 	struct daemon *daemon = sessions->daemon;
-	const struct totals_tunnel *row = totals_take(&daemon->totals, daemon->reconcile.map,
-						      session->tenant->id, session->tunnel_id);
 
-	return row == NULL ? 0 : totals_inner_bytes(row);
+	return totals_inner_bytes(totals_take(&daemon->totals, daemon->reconcile.map,
+					      session->tenant->id, session->tunnel_id));
 }
 
-uint64_t session_ike_bytes(struct sessions *sessions, const struct session_ike *ike)
+static uint64_t beyond(uint64_t now, uint64_t before)
 {
+	return now > before ? now - before : 0;
+}
+
+struct totals_bytes session_ike_bytes(struct sessions *sessions, const struct session_ike *ike)
+{
+	struct totals_bytes bytes = ike->carried;
 	const struct session *seen = NULL;
-	uint64_t bytes = ike->carried;
 	const struct session_sa *sa;
 
 	LIST_FOREACH (sa, &ike->sas, ike_link) {
 		if (sa->session == seen) /* those of one session stand together */
 			continue;
 		seen = sa->session;
-		bytes += tunnel_bytes(sessions, seen);
+		bytes.in += tunnel_bytes(sessions, seen).in;
+		bytes.out += tunnel_bytes(sessions, seen).out;
 	}
-	return bytes > ike->before ? bytes - ike->before : 0;
+	bytes.in = beyond(bytes.in, ike->before.in);
+	bytes.out = beyond(bytes.out, ike->before.out);
+	return bytes;
 }
 
 /* A user with a secret of his own, who has none any more. */
@@ -68,7 +75,7 @@ static bool is_dismissed(const struct model *desired, const struct session_ike *
 
 void sessions_dismiss(struct sessions *sessions)
 {
-	const struct session_ike *ike;
+	struct session_ike *ike;
 
 	TAILQ_FOREACH (ike, &sessions->ikes, link) {
 		if (is_dismissed(sessions->daemon->desired, ike))
@@ -115,6 +122,17 @@ json_t *session_event_make(struct sessions *sessions, const char *kind, const ch
 	return event;
 }
 
+void session_user_set(const struct sessions *sessions, json_t *json, const struct session_ike *ike)
+{
+	const struct tenant *tenant = model_tenant(sessions->daemon->desired, ike->tenant);
+	const char *user = session_ike_text(ike, "user");
+
+	if (user == NULL && tenant != NULL && tenant_remote_access(tenant, ike->owner) != NULL)
+		user = session_ike_who(ike);
+	if (user != NULL)
+		json_object_set_new(json, "user", json_string(user));
+}
+
 static json_t *event_make(struct sessions *sessions, const struct session_ike *ike,
 			  const char *kind)
 {
@@ -125,6 +143,7 @@ static json_t *event_make(struct sessions *sessions, const struct session_ike *i
 
 	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
 		member_copy(event, ike, members[i]);
+	session_user_set(sessions, event, ike);
 	json_object_set_new(event, "ike", json_integer((json_int_t)ike->id));
 	return event;
 }
@@ -142,7 +161,7 @@ static void up_tell(struct sessions *sessions, const struct session_ike *ike)
 static void down_tell(struct sessions *sessions, const struct session_ike *ike, const char *reason)
 {
 	json_t *event = event_make(sessions, ike, "ike-down");
-	uint64_t bytes = session_ike_bytes(sessions, ike);
+	struct totals_bytes bytes = session_ike_bytes(sessions, ike);
 	int64_t seconds = time(NULL) - ike->since;
 	char who[320];
 
@@ -151,10 +170,13 @@ static void down_tell(struct sessions *sessions, const struct session_ike *ike, 
 	ike_describe(ike, who, sizeof(who));
 	json_object_set_new(event, "reason", json_string(reason));
 	json_object_set_new(event, "seconds", json_integer((json_int_t)seconds));
-	json_object_set_new(event, "bytes", json_integer((json_int_t)bytes));
+	json_object_set_new(event, "bytes_in", json_integer((json_int_t)bytes.in));
+	json_object_set_new(event, "bytes_out", json_integer((json_int_t)bytes.out));
 	json_object_set_new(event, "text",
-			    json_sprintf("%s is gone (%s) after %lld s and %llu bytes", who, reason,
-					 (long long)seconds, (unsigned long long)bytes));
+			    json_sprintf("%s is gone (%s) after %lld s, %llu bytes in and %llu out",
+					 who, reason, (long long)seconds,
+					 (unsigned long long)bytes.in,
+					 (unsigned long long)bytes.out));
 	session_event(sessions, event);
 }
 
@@ -163,9 +185,10 @@ static void down_tell(struct sessions *sessions, const struct session_ike *ike, 
 int session_ike_store(struct sessions *sessions, const struct session_ike *ike)
 {
 	json_t *json =
-		json_pack("{s:s, s:s, s:O, s:I, s:I, s:I}", "tenant", ike->tenant, "owner",
-			  ike->owner, "told", ike->told, "since", (json_int_t)ike->since, "carried",
-			  (json_int_t)ike->carried, "before", (json_int_t)ike->before);
+		json_pack("{s:s, s:s, s:O, s:I, s:[I, I], s:[I, I]}", "tenant", ike->tenant,
+			  "owner", ike->owner, "told", ike->told, "since", (json_int_t)ike->since,
+			  "carried", (json_int_t)ike->carried.in, (json_int_t)ike->carried.out,
+			  "before", (json_int_t)ike->before.in, (json_int_t)ike->before.out);
 	char *document = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
 	int ret = document == NULL ? -ENOMEM
 				   : store_ike_set(sessions->daemon->store, ike->instance, ike->id,
@@ -174,6 +197,16 @@ int session_ike_store(struct sessions *sessions, const struct session_ike *ike)
 	free(document);
 	json_decref(json);
 	return ret;
+}
+
+static struct totals_bytes bytes_get(const json_t *json, const char *member)
+{
+	const json_t *pair = json_object_get(json, member);
+
+	return (struct totals_bytes){
+		.in = (uint64_t)json_integer_value(json_array_get(pair, 0)),
+		.out = (uint64_t)json_integer_value(json_array_get(pair, 1)),
+	};
 }
 
 static int ike_load(void *context, uint64_t instance, uint64_t id, const char *document)
@@ -194,8 +227,8 @@ static int ike_load(void *context, uint64_t instance, uint64_t id, const char *d
 		snprintf(ike->tenant, sizeof(ike->tenant), "%s", tenant);
 		snprintf(ike->owner, sizeof(ike->owner), "%s", owner);
 		ike->since = json_integer_value(json_object_get(json, "since"));
-		ike->carried = (uint64_t)json_integer_value(json_object_get(json, "carried"));
-		ike->before = (uint64_t)json_integer_value(json_object_get(json, "before"));
+		ike->carried = bytes_get(json, "carried");
+		ike->before = bytes_get(json, "before");
 	}
 	json_decref(json);
 	return ret;
@@ -222,13 +255,10 @@ static void owner_find(struct sessions *sessions, struct session_ike *ike)
 	snprintf(ike->tenant, sizeof(ike->tenant), "%s", owner.tenant->name);
 	snprintf(ike->owner, sizeof(ike->owner), "%s",
 		 owner.access != NULL ? owner.access->name : owner.tunnel->name);
-	if (owner.tunnel != NULL && ike->since == 0) {
-		const struct totals_tunnel *row =
-			totals_take(&sessions->daemon->totals, sessions->daemon->reconcile.map,
-				    owner.tenant->id, owner.tunnel->id);
-
-		ike->before = row == NULL ? 0 : totals_inner_bytes(row);
-	}
+	if (owner.tunnel != NULL && ike->since == 0)
+		ike->before = totals_inner_bytes(totals_take(&sessions->daemon->totals,
+							     sessions->daemon->reconcile.map,
+							     owner.tenant->id, owner.tunnel->id));
 }
 
 /* A rekeyed one goes on under another id, with its SAs and what it has carried. */
@@ -241,8 +271,10 @@ static int rekeyed_take(struct sessions *sessions, struct session_ike *ike, uint
 	if (old == NULL || old == ike)
 		return 0;
 	ike->since = old->since;
-	ike->carried += old->carried;
+	ike->carried.in += old->carried.in;
+	ike->carried.out += old->carried.out;
 	ike->before = old->before;
+	ike->closing = old->closing;
 	ret = store_ike_delete(sessions->daemon->store, old->instance, old->id);
 	while (ret == 0 && (sa = LIST_FIRST(&old->sas)) != NULL) {
 		session_ike_take(ike, sa);
@@ -293,9 +325,10 @@ int session_ike_end(struct sessions *sessions, struct session_ike *ike, const ch
 
 	if (ret < 0)
 		return ret;
-	down_tell(sessions, ike, reason);
+	down_tell(sessions, ike, ike->closing != NULL ? ike->closing : reason);
 	json_decref(ike->told);
 	ike->told = NULL;
+	ike->over = true;
 	session_ike_drop(sessions, ike);
 	return 0;
 }

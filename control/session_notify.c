@@ -33,8 +33,9 @@ void session_expire(struct sessions *sessions, const struct session_sa *sa, bool
 			json_pack("{s:I, s:b}", "sa", (json_int_t)sa->handle, "hard", hard), true);
 }
 
-void session_ike_close(struct sessions *sessions, const struct session_ike *ike)
+void session_ike_close(struct sessions *sessions, struct session_ike *ike, const char *reason)
 {
+	ike->closing = reason;
 	if (is_of_plugin(sessions, ike->instance))
 		rpc_listener_tell(&sessions->plugin, "ike.close",
 				  json_pack("{s:I}", "id", (json_int_t)ike->id), true);
@@ -47,7 +48,7 @@ void session_close_ikes(struct sessions *sessions, const struct session *session
 
 	TAILQ_FOREACH (sa, &session->sas, link) {
 		if (sa->ike != last)
-			session_ike_close(sessions, sa->ike);
+			session_ike_close(sessions, sa->ike, "removed from the configuration");
 		last = sa->ike;
 	}
 }

@@ -192,12 +192,14 @@ const struct totals_tunnel *totals_take(struct totals *totals, const struct coun
 	return totals_tunnel_put(totals, tunnel);
 }
 
-uint64_t totals_inner_bytes(const struct totals_tunnel *row)
+struct totals_bytes totals_inner_bytes(const struct totals_tunnel *row)
 {
 	const size_t out = offsetof(struct counters_tunnel, out_inner_bytes) / sizeof(uint64_t);
 	const size_t in = offsetof(struct counters_tunnel, in_inner_bytes) / sizeof(uint64_t);
 
-	return row->total[out] + row->total[in];
+	if (row == NULL)
+		return (struct totals_bytes){ 0, 0 };
+	return (struct totals_bytes){ .in = row->total[in], .out = row->total[out] };
 }
 
 void totals_forget(struct totals *totals, uint32_t tunnel)

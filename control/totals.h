@@ -50,8 +50,12 @@ int totals_update(struct totals *totals, const struct counters_map *map, const s
 /* Takes in those of one tunnel, and gives its row; NULL: no memory. */
 const struct totals_tunnel *totals_take(struct totals *totals, const struct counters_map *map,
 					uint32_t tenant, uint32_t tunnel);
-/* Of inner packets, both ways. */
-uint64_t totals_inner_bytes(const struct totals_tunnel *row);
+/* Bytes of inner packets that came out of a tunnel and that went into it. */
+struct totals_bytes {
+	uint64_t in;
+	uint64_t out;
+};
+struct totals_bytes totals_inner_bytes(const struct totals_tunnel *row); /* NULL: none */
 /* The tunnel is gone for good; what it carried stays in its tenant's. */
 void totals_forget(struct totals *totals, uint32_t tunnel);
 /*

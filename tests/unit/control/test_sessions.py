@@ -491,7 +491,7 @@ class Clients(Sessions):
         before = carried()[0]["out_packets"]
         self.assertGreater(before, 0)
         plugin.call("ike.event", kind="closed", id=1, reason="peer")
-        self.assertGreater(self.events("ike-down")[0]["bytes"], 0)
+        self.assertGreater(self.events("ike-down")[0]["bytes_out"], 0)
         for handle in handles:
             plugin.call("ike.sa.delete", sa=handle)
         self.assertEqual(carried(), [])
