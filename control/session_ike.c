@@ -79,7 +79,7 @@ void sessions_dismiss(struct sessions *sessions)
 
 	TAILQ_FOREACH (ike, &sessions->ikes, link) {
 		if (is_dismissed(sessions->daemon->desired, ike))
-			session_ike_close(sessions, ike);
+			session_ike_close(sessions, ike, "user removed");
 	}
 }
 
