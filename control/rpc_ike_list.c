@@ -98,10 +98,9 @@ static const char *ike_state(const struct daemon *daemon, const struct session_i
 
 static json_t *ike_render(struct daemon *daemon, const struct session_ike *ike)
 {
-	static const char *const members[] = { "local",       "remote",   "local_port",
-					       "remote_port", "local_id", "remote_id",
-					       "addresses",   "nat",      "initiator",
-					       "version" };
+	static const char *const members[] = { "local",    "remote",    "local_port", "remote_port",
+					       "local_id", "remote_id", "user",       "addresses",
+					       "nat",      "initiator", "version" };
 	struct totals_bytes bytes = session_ike_bytes(&daemon->sessions, ike);
 	json_t *json =
 		json_pack("{s:s, s:s, s:I, s:s, s:I, s:I, s:o}", "tenant", ike_tenant(ike), "name",
@@ -111,7 +110,6 @@ static json_t *ike_render(struct daemon *daemon, const struct session_ike *ike)
 
 	if (ike->since != 0)
 		json_object_set_new(json, "since", json_integer((json_int_t)ike->since));
-	session_user_set(&daemon->sessions, json, ike);
 	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
 		json_t *value = json_object_get(ike->told, members[i]);
 

@@ -86,11 +86,14 @@ static void ike_shorten(json_t *json, const struct tunnel *tunnel)
 static void client_set(const struct sessions *sessions, const struct tunnel *tunnel, json_t *json)
 {
 	const struct session *session = sessions_by_tunnel(sessions, tunnel->id);
+	const char *user;
 
 	if (session == NULL || !session_is_client(session))
 		return;
 	json_object_set_new(json, "client-of", json_string(session->owner));
-	session_user_set(sessions, json, session_sender(session)->ike);
+	user = session_ike_text(session_sender(session)->ike, "user");
+	if (user != NULL)
+		json_object_set_new(json, "user", json_string(user));
 }
 
 static json_t *tunnel_render(const struct tunnel_question *question, const struct tenant *tenant,

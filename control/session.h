@@ -249,8 +249,6 @@ const char *session_ike_text(const struct session_ike *ike, const char *member);
 const char *session_ike_who(const struct session_ike *ike);
 /* What was carried for it. */
 struct totals_bytes session_ike_bytes(struct sessions *sessions, const struct session_ike *ike);
-/* Sets `user`, where the peer is one: of remote access everybody is. */
-void session_user_set(const struct sessions *sessions, json_t *json, const struct session_ike *ike);
 int session_ikes_load(struct sessions *sessions);
 /* Closes IKE SAs of users who are not configured any more. */
 void sessions_dismiss(struct sessions *sessions);

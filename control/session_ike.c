@@ -85,7 +85,7 @@ void sessions_dismiss(struct sessions *sessions)
 
 /* -- as events -- */
 
-/* "user 'alice' of remote access 'laptops' of tenant 'acme' at 192.0.2.7" */
+/* "user 'alice' of 'laptops' of tenant 'acme' at 192.0.2.7" */
 static void ike_describe(const struct session_ike *ike, char *text, size_t size)
 {
 	const char *user = session_ike_text(ike, "user"), *who = session_ike_who(ike);
@@ -122,17 +122,6 @@ json_t *session_event_make(struct sessions *sessions, const char *kind, const ch
 	return event;
 }
 
-void session_user_set(const struct sessions *sessions, json_t *json, const struct session_ike *ike)
-{
-	const struct tenant *tenant = model_tenant(sessions->daemon->desired, ike->tenant);
-	const char *user = session_ike_text(ike, "user");
-
-	if (user == NULL && tenant != NULL && tenant_remote_access(tenant, ike->owner) != NULL)
-		user = session_ike_who(ike);
-	if (user != NULL)
-		json_object_set_new(json, "user", json_string(user));
-}
-
 static json_t *event_make(struct sessions *sessions, const struct session_ike *ike,
 			  const char *kind)
 {
@@ -143,7 +132,6 @@ static json_t *event_make(struct sessions *sessions, const struct session_ike *i
 
 	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
 		member_copy(event, ike, members[i]);
-	session_user_set(sessions, event, ike);
 	json_object_set_new(event, "ike", json_integer((json_int_t)ike->id));
 	return event;
 }
