@@ -79,9 +79,11 @@ scratch_dir()
 # A process is ended by its id and only while it is a child of this shell: an id that was recycled
 # can never be hit.
 
-# spawn VARIABLE LOG COMMAND [ARG...]: starts a child that is stopped at exit.
+# spawn VARIABLE LOG COMMAND [ARG...]: starts a child that is stopped at exit. Not in a subshell (behind a
+# pipe), where nobody would.
 spawn()
 {
+	[[ $BASHPID == "$CLEANUP_OWNER" ]] || die "spawn in a subshell: $3"
 	local -n spawn_result=$1
 	local log=$2
 
