@@ -330,11 +330,20 @@ static int reconcile_start(struct daemon *daemon)
 	return reconcile_open(&daemon->reconcile, daemon->options.dataplane);
 }
 
+static bool tunnel_is_up(void *context, uint32_t tunnel)
+{
+	const struct daemon *daemon = context;
+	const struct session *session = sessions_by_tunnel(&daemon->sessions, tunnel);
+
+	return session != NULL && !TAILQ_EMPTY(&session->sas);
+}
+
 static int charon_start(struct daemon *daemon)
 {
 	const struct ike_config_hooks hooks = {
 		.context = daemon,
 		.desired = configured_get,
+		.is_up = tunnel_is_up,
 		.event = reconcile_event,
 	};
 

@@ -19,6 +19,8 @@ struct ike_config_hooks {
 	void *context;
 	/* The desired state as it is now; borrowed. */
 	const struct model *(*desired)(void *context);
+	/* Has the tunnel with that id SAs? */
+	bool (*is_up)(void *context, uint32_t tunnel);
 	/* Something that an operator has to know; `tenant` and `tunnel` may be NULL. */
 	void (*event)(void *context, const char *kind, const char *text, const char *tenant,
 		      const char *tunnel);
@@ -37,8 +39,9 @@ void ike_config_changed(struct ike_config *config);
  * (for some seconds): those that begin by themselves would fail without.
  */
 void ike_config_plugin(struct ike_config *config, bool there);
-/* Lets charon begin with a tunnel. */
-void ike_config_initiate(struct ike_config *config, const char *tenant, const char *tunnel);
+/* What was negotiated for a tunnel failed, other than for want of an answer: if it is one that the gateway
+ * begins with, it does so again soon. */
+void ike_config_failed(struct ike_config *config, const char *tenant, const char *tunnel);
 
 struct ike_config_state {
 	bool connected; /* to charon */

@@ -14,6 +14,7 @@
 #include <event2/event.h>
 
 #include "daemon.h"
+#include "ike_config.h"
 #include "ike_secrets.h"
 #include "session_batch.h"
 #include "store.h"
@@ -320,6 +321,9 @@ int session_failure_apply(struct sessions *sessions, const json_t *params)
 		memset(&owner, 0, sizeof(owner));
 	if (who == NULL)
 		who = json_string_value(json_object_get(params, "remote_id"));
+	if (owner.tunnel != NULL && strcmp(reason, "timeout") != 0)
+		ike_config_failed(sessions->daemon->ike_config, owner.tenant->name,
+				  owner.tunnel->name);
 	if (owner.access != NULL && strcmp(reason, "authentication") == 0)
 		user = user_find(owner.access, who);
 	snprintf(key, sizeof(key), "%.40s %.60s %s", reason, remote == NULL ? "?" : remote,

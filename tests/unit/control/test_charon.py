@@ -125,6 +125,19 @@ class Configured(Case):
         self.assertEqual(secrets["params"]["secrets"], [{"kind": "psk", "local": "192.0.2.1", "remote": "one.example",
                                                          "secret": PSK.encode().hex()}])
 
+    def test_begins_again(self):
+        """Who said no may say yes later; nobody begins with a tunnel that is the peer's to begin with."""
+        plugin = self.open_plugin()
+        self.apply(acme(site(ike={"start": "start"}), site("two")))
+        self.settled()
+        self.charon.take()
+        for name in ("acme.one", "acme.two", "acme.gone"):
+            plugin.call("ike.event", kind="failed", reason="authentication", name=name, remote="198.51.100.7",
+                        remote_port=500, text="no")
+        self.world.wait("it begins again", lambda: any(command == "initiate" for command, _ in
+                                                       list(self.charon.requests)))
+        self.assertEqual(self.charon.take(), [("initiate", "acme.one")])
+
     def test_refused(self):
         self.charon.refuse["load-pool"] = b"it is in use\x1b[2J"
         self.charon.refuse["load-conn"] = b"why not"
