@@ -66,6 +66,7 @@ class Charon:
                 retransmit_base = 1.0
                 retransmit_tries = 30
                 half_open_timeout = 60
+                dos_protection = no  # else few at once from one address
                 plugins {{
                     kernel-kaido {{
                         socket = {self.kaidod}
