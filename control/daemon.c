@@ -98,11 +98,11 @@ static bool object_refused(void *context, const struct plan_object *object, cons
 	return sessions_refused(&daemon->sessions, object, text);
 }
 
-static void sequence_ends(void *context, uint32_t sa)
+static bool sa_ended(void *context, uint32_t sa, bool hard)
 {
 	struct daemon *daemon = context;
 
-	sessions_sequence_ends(&daemon->sessions, sa);
+	return sessions_ended(&daemon->sessions, sa, hard);
 }
 
 static void dataplane_arrived(void *context)
@@ -325,7 +325,7 @@ static int reconcile_start(struct daemon *daemon)
 		.read_last = reconcile_read_last,
 		.idle = reconcile_idle,
 		.refused = object_refused,
-		.sequence_ends = sequence_ends,
+		.ended = sa_ended,
 	};
 	return reconcile_open(&daemon->reconcile, daemon->options.dataplane);
 }

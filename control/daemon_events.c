@@ -49,6 +49,7 @@ struct subject {
 	const struct tenant *tenant;
 	const struct tunnel *tunnel;
 	const struct sa *sa; /* NULL: of none, or it is gone */
+	bool negotiated;     /* its SAs are of IKE */
 	const char *owner;   /* the tunnel, of a client its remote access */
 	char of[160];        /* tunnel 'b' of tenant 'a' */
 	char sa_of[224];     /* outbound SA 0x2001 of tunnel ... */
@@ -82,6 +83,7 @@ static bool subject_find(const struct daemon *daemon, const struct abi_event *ev
 	}
 	if (subject->tunnel == NULL)
 		return false;
+	subject->negotiated = session != NULL;
 	subject->owner = session == NULL ? subject->tunnel->name : session->owner;
 	for (size_t i = 0; i < subject->tunnel->n_sas; i++) {
 		if (subject->tunnel->sas[i].id == event->sa)
@@ -157,13 +159,14 @@ static json_t *limit_event(const struct abi_event *event, const struct subject *
 {
 	static const char *const limits[] = { "?", "bytes", "packets", "seconds" };
 	const char *limit = limits[event->value <= ABI_LIMIT_SECONDS ? event->value : 0];
+	const char *advice = subject->negotiated ? "IKE did not bring another one in time"
+						 : "give the tunnel a new SA with a new key";
 	json_t *json = event_make(event, subject, hard ? "sa-hard" : "sa-soft");
 
 	json_object_set_new(json, "limit", json_string(limit));
-	text_set(json,
-		 "%s is beyond its %s lifetime (%s)%s: give the tunnel a new SA with a new key",
-		 subject->sa_of, hard ? "hard" : "soft", limit,
-		 hard ? " and carries nothing any more" : "");
+	text_set(json, "%s is beyond its %s lifetime (%s)%s: %s", subject->sa_of,
+		 hard ? "hard" : "soft", limit, hard ? " and carries nothing any more" : "",
+		 advice);
 	return json;
 }
 

@@ -49,8 +49,11 @@ struct reconcile_hooks {
 	 * again.
 	 */
 	bool (*refused)(void *context, const struct plan_object *object, const char *text);
-	/* An outbound SA nears its last sequence number. */
-	void (*sequence_ends)(void *context, uint32_t sa);
+	/*
+	 * An SA has come to the end of its numbers or its soft (`hard`: hard) lifetime. Returns whether
+	 * somebody cares for it, so that operators need not.
+	 */
+	bool (*ended)(void *context, uint32_t sa, bool hard);
 };
 
 /* error: 0, -ENOTCONN (unknown, it will be seen at the next connect), or what refused it. */

@@ -47,7 +47,8 @@ static void used_up(void *context, const struct lease *lease)
 	const char *tenant = NULL, *tunnel = NULL;
 	char line[256];
 
-	reconcile->hooks.sequence_ends(reconcile->hooks.context, lease->id);
+	if (reconcile->hooks.ended(reconcile->hooks.context, lease->id, false))
+		return;
 	for (size_t i = 0; i < desired->n_tenants; i++) {
 		for (size_t k = 0; k < desired->tenants[i]->n_tunnels; k++) {
 			const struct tunnel *t = desired->tenants[i]->tunnels[k];

@@ -11,6 +11,8 @@ static void ended_tell(struct reconcile *reconcile, const struct plan_object *ob
 	const char *way = object->sa->direction == ABI_SA_IN ? "inbound" : "outbound";
 	char line[320];
 
+	if (reconcile->hooks.ended(reconcile->hooks.context, object->sa->id, state == ABI_SA_HARD))
+		return;
 	snprintf(line, sizeof(line),
 		 "%s SA 0x%x of tunnel '%s' of tenant '%s' is beyond its %s lifetime: give the "
 		 "tunnel a new SA with a new key",

@@ -278,8 +278,8 @@ void session_close_ikes(struct sessions *sessions, const struct session *session
 void sessions_tell_secrets(struct sessions *sessions);
 /* What the dataplane tells. Returns whether it concerns a session and operators need not hear of it. */
 bool sessions_happened(struct sessions *sessions, const struct abi_event *event);
-/* An outbound SA nears its last sequence number. */
-void sessions_sequence_ends(struct sessions *sessions, uint32_t sa_id);
+/* An SA has come to an end; false: it is none of a session. */
+bool sessions_ended(struct sessions *sessions, uint32_t sa_id, bool hard);
 /* As soon as the plugin has opened and told what it has. */
 void sessions_tell_ended(struct sessions *sessions);
 int sessions_timers_open(struct sessions *sessions);

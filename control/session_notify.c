@@ -183,26 +183,26 @@ static void acquire_tell(struct sessions *sessions, const struct abi_event *even
 			  false);
 }
 
-static void ended(struct sessions *sessions, const struct session_sa *sa, bool hard)
+bool sessions_ended(struct sessions *sessions, uint32_t sa_id, bool hard)
 {
+	const struct session_sa *sa = sessions_sa_by_id(sessions, sa_id);
+
+	if (sa == NULL)
+		return false;
 	session_expire(sessions, sa, hard);
 	if (hard && sa_is_orphan(sessions, sa))
 		session_submit_remove(sessions, sa);
+	return true;
 }
 
 bool sessions_happened(struct sessions *sessions, const struct abi_event *event)
 {
-	const struct session_sa *sa = sessions_sa_by_id(sessions, event->sa);
-
 	switch (event->kind) {
 	case ABI_EVENT_SA_SOFT:
 	case ABI_EVENT_SA_SEQUENCE:
-		if (sa != NULL)
-			ended(sessions, sa, false);
-		return sa != NULL;
+		return sessions_ended(sessions, event->sa, false);
 	case ABI_EVENT_SA_HARD:
-		if (sa != NULL)
-			ended(sessions, sa, true);
+		sessions_ended(sessions, event->sa, true);
 		return false;
 	case ABI_EVENT_PEER_MOVED:
 		mapping_tell(sessions, event);
@@ -213,14 +213,6 @@ bool sessions_happened(struct sessions *sessions, const struct abi_event *event)
 	default:
 		return false;
 	}
-}
-
-void sessions_sequence_ends(struct sessions *sessions, uint32_t sa_id)
-{
-	const struct session_sa *sa = sessions_sa_by_id(sessions, sa_id);
-
-	if (sa != NULL)
-		session_expire(sessions, sa, false);
 }
 
 /* What ended while nobody was there to be told. */
