@@ -6,6 +6,7 @@ import ipaddress
 import json
 import os
 import signal
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
@@ -325,6 +326,58 @@ class Desired(Sessions):
         plugin.pair(self.if_id("b7"), remote="198.51.100.7", remote_ts=[ts("10.7.0.0", "10.7.0.255")])
         with open(sets) as file:
             self.assertEqual([line.split()[0] for line in file], ["sa", "sa"])
+
+
+    def test_a_tenant_that_is_held_back_holds_up_no_other(self):
+        self.restart_dataplane("--ports", "wan,lan,more")
+        bolt = tenant("bolt", 2, [site(remote="198.51.100.9", networks=["10.2.0.0/24"])])
+        bolt["attachments"][0]["port"] = "more"
+        self.apply(config(tenant("acme", 1, [site()]), bolt))
+        plugin = self.plugin()
+        one, two = self.if_id("branch-1"), self.if_id("branch-1", "bolt")
+        self.restart_dataplane_process()
+        self.world.wait("bolt is held back", lambda: self.call("system.status")["dataplane"].get("held_back") == 1)
+        params = plugin.params("in", two, remote_ts=[ts("10.2.0.0", "10.2.0.255")])
+        self.assertEqual(plugin.call("ike.sa.set", **params), {"installed": False})
+        plugin.pair(one)
+        self.assertEqual(len(self.sas()), 2)
+        self.restart_dataplane("--ports", "wan,lan,more")
+        self.assertEqual(len(self.sas()), 3)
+
+
+class Disk(Sessions):
+    def setUp(self):
+        super().setUp()
+        self.world.stop_kaidod()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m,mode=700", "none", self.world.state]).returncode:
+            self.skipTest("may not mount")
+        self.addCleanup(lambda: (self.world.stop_kaidod(), subprocess.run(["umount", self.world.state])))
+        self.world.start_kaidod()
+        self.world.wait_converged()
+
+    def test_what_the_disk_does_not_take_is_not_done(self):
+        self.configure(site(), access=[laptops()])
+        plugin, if_id = self.plugin(), self.if_id("branch-1")
+        old = plugin.pair(if_id)
+        plugin.pair(2, local_ts=[whole()], remote_ts=[ts("10.9.0.5")], ike={"id": 2, "name": "acme.laptops"})
+        before, listed = self.tables(), self.call("ike.list")
+        ballast = os.open(self.world.state + "/ballast", os.O_WRONLY | os.O_CREAT)
+        try:
+            while True:
+                os.write(ballast, b"x" * 4096)
+        except OSError:
+            os.close(ballast)
+        new = plugin.params("in", if_id)
+        for method, params in (("ike.sa.set", new), ("ike.sa.delete", {"sa": old[0]}), ("ike.sync", {"sas": []})):
+            with self.assertRaises(RpcError) as caught:
+                plugin.call(method, **params)
+            self.assertEqual(caught.exception.code, 4)
+        self.assertEqual((self.tables(), self.call("ike.list")), (before, listed))
+        os.unlink(self.world.state + "/ballast")
+        self.assertEqual(plugin.call("ike.sa.set", **new), {"installed": True})
+        self.assertEqual(plugin.call("ike.sync", sas=[new["sa"]]), {"unknown": []})
+        self.assertEqual(self.sas(), {(abi.SA_IN, new["spi"])})
+        self.assertEqual([t["name"] for t in self.call("tunnel.list")["tunnels"]], ["branch-1"])
 
 
 class Clients(Sessions):
