@@ -158,6 +158,7 @@ static void down_tell(struct sessions *sessions, const struct session_ike *ike, 
 	ike_describe(ike, who, sizeof(who));
 	json_object_set_new(event, "reason", json_string(reason));
 	json_object_set_new(event, "seconds", json_integer((json_int_t)seconds));
+	json_object_set_new(event, "bytes", json_integer((json_int_t)(bytes.in + bytes.out)));
 	json_object_set_new(event, "bytes_in", json_integer((json_int_t)bytes.in));
 	json_object_set_new(event, "bytes_out", json_integer((json_int_t)bytes.out));
 	json_object_set_new(event, "text",
