@@ -93,8 +93,8 @@ ike_swanctl()
 	STRONGSWAN_CONF=$dir/strongswan.conf timeout 90 "$CHARON_SWANCTL" "$@" --uri "unix://$dir/charon.vici"
 }
 
-# ike_of GATEWAY [TENANT] FILTER: of `show ike`, by jq; its members are IKE SAs.
+# ike_of GATEWAY TENANT [JQ-OPTION...] FILTER: of `show ike`, by jq.
 ike_of()
 {
-	ctl "$1" --json show ike "${@:2:$#-2}" | jq -r "${*: -1}"
+	ctl "$1" --json show ike "$2" | jq -r "${@:3}"
 }

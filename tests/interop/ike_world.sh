@@ -191,9 +191,16 @@ pinging()
 {
 	local started
 
+	: >"$WORLD/pinged.$1"
 	touch "$WORLD/pinging.$1"
 	ping_start started "$WORLD/pinged.$1" "$2" "$3" 65535 -i 0.01 --while "$WORLD/pinging.$1" "${@:4}"
 	PINGING[$1]=$started
+}
+
+# pinging_end NAME...: those are the last ones.
+pinging_end()
+{
+	rm -f "${@/#/$WORLD/pinging.}"
 }
 
 # pinged NAME: waits for the last answers; how many requests there were, and how many had none, are in
@@ -202,7 +209,7 @@ pinged()
 {
 	local answers
 
-	rm "$WORLD/pinging.$1"
+	pinging_end "$1"
 	wait "${PINGING[$1]}" || true
 	read -r answers _ REQUESTS <"$WORLD/pinged.$1"
 	LOST=$((REQUESTS - answers))
@@ -214,6 +221,7 @@ check_pinged()
 {
 	local what=$1 name
 
+	pinging_end "${@:2}"
 	for name in "${@:2}"; do
 		pinged "$name"
 		check "$what: pings $name, lost of $REQUESTS" "$LOST" 0
