@@ -269,10 +269,70 @@ static void access_claim(struct check *check, const struct tenant *tenant,
 	}
 }
 
+/*
+ * Remote access takes anybody who has a secret or certificate towards its name. That of another tenant's
+ * site would do, and a client could end a site's IKE SA by its identity, were the name theirs as well.
+ */
+static void local_id_claim(struct check *check, const char *id, const struct claim_holder *holder)
+{
+	char key[2 * IKE_ID_MAX + 2 * ADDRESS_TEXT_LEN + 2];
+	const struct claim_holder *other;
+	size_t size = key_append(key, 0, "local-id");
+
+	size = key_append(key, size, id);
+	other = check_take(check, CLAIM_IDENTITY, key, size, holder);
+	if (other == NULL || check->reader == NULL || strcmp(other->tenant, holder->tenant) == 0 ||
+	    (strcmp(other->what, "tunnel") == 0 && strcmp(holder->what, "tunnel") == 0))
+		return;
+	reader_error_of(
+		check->reader, "local-id",
+		"'%.80s' is that of %s '%s' of tenant '%s' too, and who comes by remote access is "
+		"known by it: give one of them another local-id",
+		id, other->what, other->name, other->tenant);
+}
+
+/* Those of remote access first: tunnels of several tenants may have one. */
+static void local_ids_claim(struct check *check, const struct tenant *tenant)
+{
+	char text[ADDRESS_TEXT_LEN];
+	size_t mark, inner = 0;
+
+	for (size_t i = 0; i < tenant->n_remote_access; i++) {
+		const struct remote_access *access = tenant->remote_access[i];
+		const struct claim_holder holder = { .what = "remote access",
+						     .name = access->name,
+						     .tenant = tenant->name };
+
+		if (access->local.family == 0)
+			continue;
+		mark = check_enter(check, "remote-access", i);
+		local_id_claim(check, ike_local_id(access->ike, &access->local, text), &holder);
+		check_leave(check, mark);
+	}
+	for (size_t i = 0; i < tenant->n_tunnels; i++) {
+		const struct tunnel *tunnel = tenant->tunnels[i];
+		const struct claim_holder holder = { .what = "tunnel",
+						     .name = tunnel->name,
+						     .tenant = tenant->name };
+
+		if (tunnel->ike == NULL || tunnel->ike->peer[0] != '\0' ||
+		    tunnel->local.family == 0)
+			continue;
+		mark = check_enter(check, "tunnels", i);
+		if (check->reader != NULL)
+			inner = reader_enter(check->reader, "ike");
+		local_id_claim(check, ike_local_id(tunnel->ike, &tunnel->local, text), &holder);
+		if (check->reader != NULL)
+			reader_leave(check->reader, inner);
+		check_leave(check, mark);
+	}
+}
+
 void check_ike_claim(struct check *check, const struct tenant *tenant)
 {
 	size_t mark;
 
+	local_ids_claim(check, tenant);
 	for (size_t i = 0; i < tenant->n_tunnels; i++) {
 		mark = check_enter(check, "tunnels", i);
 		tunnel_claim(check, tenant, tenant->tunnels[i]);

@@ -302,9 +302,10 @@ static int ike_tell(struct sessions *sessions, const json_t *params, bool establ
 	owner_find(sessions, ike);
 	if (ike->since == 0)
 		ike->since = since > 0 ? since : time(NULL);
-	if (established && news)
+	if (established && news) {
 		up_tell(sessions, ike);
-	ret = session_failures_forgive(sessions, ike);
+		ret = session_failures_forgive(sessions, ike);
+	}
 	return ret < 0 ? ret : session_ike_store(sessions, ike);
 }
 

@@ -40,6 +40,18 @@ static void refusal_tell(struct sessions *sessions, const struct session_sa *sa,
 	session_expire(sessions, sa, true);
 }
 
+/* It was to go elsewhere, maybe more than once; `first` knows where it was before all of that. */
+static void update_undo(struct session_op *first, struct session_sa *sa, const char *text)
+{
+	sa->place = first->before;
+	for (struct session_op *op = first; op != NULL; op = STAILQ_NEXT(op, link)) {
+		if (!op->placed || op->instance != first->instance || op->handle != first->handle)
+			continue;
+		op->placed = false;
+		session_op_fail(op, RPC_DATAPLANE_REFUSED, "the dataplane refused this: %s", text);
+	}
+}
+
 /* An SA that would not go elsewhere stays where it was. */
 static int updates_undo(struct sessions *sessions, struct session *session, const char *text,
 			bool *undone)
@@ -52,10 +64,8 @@ static int updates_undo(struct sessions *sessions, struct session *session, cons
 
 		if (!op->placed || ret < 0 || sa == NULL || sa->session != session)
 			continue;
-		sa->place = op->before;
-		op->placed = false;
+		update_undo(op, sa, text);
 		*undone = true;
-		session_op_fail(op, RPC_DATAPLANE_REFUSED, "the dataplane refused this: %s", text);
 		session_touch(session);
 		ret = session_sa_store(sessions, sa);
 	}

@@ -312,11 +312,34 @@ static bool is_repeated(const struct setting *setting)
 
 	if (there == NULL)
 		return false;
-	if (memcmp(there->sa.digest, setting->sa->sa.digest, VAULT_DIGEST_LEN) != 0)
+	if (memcmp(there->sa.digest, setting->sa->sa.digest, VAULT_DIGEST_LEN) != 0 ||
+	    there->sa.spi != setting->sa->sa.spi || there->if_id != setting->sa->if_id ||
+	    there->sa.direction != setting->sa->sa.direction)
 		session_op_fail(setting->op, RPC_CONFLICT,
 				"sa %llu names another SA: take another number",
 				(unsigned long long)there->handle);
 	return true;
+}
+
+/*
+ * An if_id may be another tunnel's since charon was told of it. Then the connection that it is used in is
+ * gone, or another tenant's.
+ */
+static bool connection_is_ours(const struct setting *setting, const json_t *params)
+{
+	const json_t *name = json_object_get(json_object_get(params, "ike"), "name");
+	const struct model *desired = setting->sessions->daemon->desired;
+	struct ike_owner owner;
+
+	if (name == NULL ||
+	    (json_is_string(name) && model_ike_named(desired, json_string_value(name), &owner) &&
+	     owner.tenant == setting->owner->tenant))
+		return true;
+	session_op_fail(setting->op, RPC_CONFLICT,
+			"if_id %u belongs to tenant '%s', which has no connection of that name: "
+			"end the IKE SA, its connection has changed",
+			setting->sa->if_id, setting->owner->tenant->name);
+	return false;
 }
 
 static int setting_run(struct setting *setting, const json_t *params)
@@ -343,7 +366,7 @@ static int setting_run(struct setting *setting, const json_t *params)
 		return 0;
 	}
 	session = session_find(setting);
-	if (!key_is_free(setting) ||
+	if (!connection_is_ours(setting, params) || !key_is_free(setting) ||
 	    (setting->owner->access != NULL && !networks_read(setting, session)))
 		return 0;
 	return setting_carry_out(setting, session);

@@ -172,6 +172,11 @@ class FakeDataplane:
                 raise Refused(errno.EINVAL, f"there is no port {record.port.decode()}")
             if self.owner("attachment", (record.port, record.vlan)) not in (None, record.id):
                 raise Refused(errno.EEXIST, "port and VLAN belong to another attachment")
+        if name in ("tunnel", "sa") and record.id >= getattr(self.options, f"max_{name}s"):
+            raise Refused(errno.ENOSPC, f"{name} {record.id} is beyond the table")
+        if name == "tunnel" and self.options.refuse_remote and \
+                bytes(record.remote) == bytes(abi.address(self.options.refuse_remote)):
+            raise Refused(errno.EINVAL, f"{self.options.refuse_remote} is not to the dataplane's liking")
         if name in ("attachment", "tunnel") and record.tenant and record.tenant not in self.tables["tenant"]:
             raise Refused(errno.ENOENT, f"there is no tenant {record.tenant}")
         if name == "sa":
@@ -346,7 +351,8 @@ class FakeDataplane:
         if kind == abi.HELLO:
             self.answer(connection, request, abi.HELLO_REPLY, [abi.HelloReply(
                 version=b"fake", boot=self.boot, generation=self.generation, max_tenants=16384,
-                max_attachments=32768, max_tunnels=32768, max_sas=65536, ports=2, workers=1)])
+                max_attachments=32768, max_tunnels=self.options.max_tunnels, max_sas=self.options.max_sas, ports=2,
+                workers=1)])
         elif kind == abi.COUNTERS:
             self.answer(connection, request, abi.COUNTERS_REPLY,
                         [abi.CountersReply(boot=self.boot, size=self.counters.size)], [self.counters.fd])
@@ -432,5 +438,8 @@ if __name__ == "__main__":
     parser.add_argument("--sets", help="a file for a line with each object that is set")
     parser.add_argument("--appetite", type=int, default=0, help="numbers an SA uses at a time, at most")
     parser.add_argument("--refuse-spi", type=int, help="of an SA that is refused")
+    parser.add_argument("--refuse-remote", help="an address where no tunnel may lead")
+    parser.add_argument("--max-tunnels", type=int, default=32768)
+    parser.add_argument("--max-sas", type=int, default=65536)
     parser.add_argument("--crash", choices=["staged", "commit", "committed"])
     FakeDataplane(parser.parse_args()).run()

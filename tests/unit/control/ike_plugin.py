@@ -75,7 +75,7 @@ class Plugin:
                 "lifetime": {"soft": {"seconds": 3000, "packets": 0, "bytes": 0},
                              "hard": {"seconds": 3600, "packets": 0, "bytes": 0}},
                 "local_ts": [whole()], "remote_ts": [ts("10.1.0.0", "10.1.0.255")],
-                "ike": {"id": 1, "name": "acme.branch-1"}, **more}
+                "ike": {"id": 1}, **more}
 
     def set(self, direction, if_id, **more):
         """Sets an SA; its handle."""

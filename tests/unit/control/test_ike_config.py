@@ -313,9 +313,18 @@ class Mistakes(Case):
         self.assertEqual(list(told), ["/tenants/1/tunnels/0/ike/remote-id"])
         told = self.told(acme(access=[laptops()]), globex(access=[laptops(local="192.0.2.9", users=[
             {"name": "ALICE", "password": "another"}])]))
-        self.assertEqual(list(told), ["/tenants/1/remote-access/0/users/0/name"])
+        self.assertEqual(list(told), ["/tenants/1/remote-access/0/local-id", "/tenants/1/remote-access/0/users/0/name"])
         told = self.told(acme(access=[laptops()]), globex(access=[laptops(users=[])]))
         self.assertEqual(list(told), ["/tenants/1/remote-access/0/local-id"])
+        # A name that lets in anybody is one tenant's; else a secret or certificate of one would do for the other.
+        both = laptops(local="192.0.2.9", users=[{"name": "carol", "password": "another"}])
+        self.assertEqual(list(self.told(acme(access=[laptops()]), globex(access=[both]))),
+                         ["/tenants/1/remote-access/0/local-id"])
+        named = site(ike={"psk": PSK, "local-id": "VPN.acme.example", "remote-id": "carol"})
+        for one, other, where in ((acme(access=[laptops()]), globex(named), "tunnels/0/ike"),
+                                  (acme(named), globex(access=[laptops()]), "remote-access/0")):
+            self.assertEqual(list(self.told(one, other)), [f"/tenants/1/{where}/local-id"])
+        self.call("config.apply", config=config(acme(named, access=[laptops()])), dry_run=True)
         self.call("config.apply", config=config(acme(site(), access=[laptops()]),
                                                 globex(site(local="192.0.2.9", ike={"psk": PSK}))), dry_run=True)
 

@@ -235,6 +235,28 @@ class Site(Sessions):
         self.restart()
         self.assertEqual(len(self.sas()), 3)
 
+    def test_an_sa_that_may_not_move_stays_where_it_was(self):
+        self.restart_dataplane("--refuse-remote", "198.51.100.250")
+        self.configure(site())
+        plugin, if_id = self.plugin(), self.if_id("branch-1")
+        plugin.pair(if_id)
+        place = {"local": "192.0.2.1", "udp": False, "local_port": 0, "remote_port": 0}
+        moves = [plugin.send("ike.sa.update", sa=2, remote=remote, **place)
+                 for remote in ("198.51.100.250",) * 2 + ("203.0.113.9", "198.51.100.250")]
+        refused = []
+        for number in moves:
+            try:
+                plugin.wait(number)
+            except RpcError as error:
+                refused.append(error.code)
+        self.assertIn(6, refused)
+        self.assertEqual(set(refused), {6})
+        self.assertEqual(len(self.sas()), 2)
+        self.assertIn(text(self.dump("tunnel")[0].remote), ("198.51.100.7", "203.0.113.9"))
+        again = dict(plugin.params("out", if_id), remote="198.51.100.250")
+        with self.assertRaisesRegex(RpcError, "liking"):
+            plugin.call("ike.sa.set", **again)
+
     def test_without_a_dataplane_they_wait(self):
         self.configure(site())
         plugin, if_id = self.plugin(), self.if_id("branch-1")
@@ -487,6 +509,11 @@ class Clients(Sessions):
                         ike={"id": if_id, "name": ("acme", "bolt")[if_id - 1] + ".laptops"})
         self.assertEqual({r.tenant for r in self.routes()}, {t.id for t in self.dump("tenant")})
         self.assertEqual(len(self.dump("tunnel")), 2)
+        # Ids are given anew; a connection of another tenant, or one that is gone, has none of this one.
+        for name in ("acme.laptops", "acme.gone", "bolt.gone", "gone.laptops", "", 5):
+            with self.assertRaisesRegex(RpcError, "belongs to tenant 'bolt'"):
+                plugin.call("ike.sa.set", **plugin.params("in", 2, reqid=3, local_ts=[whole()],
+                                                          remote_ts=[ts("10.9.0.9")], ike={"id": 3, "name": name}))
 
     def test_who_fails_is_locked_out(self):
         self.configure(access=[laptops()])
@@ -507,7 +534,15 @@ class Clients(Sessions):
         plugin.call("ike.event", kind="failed", reason="half-open", remote="203.0.113.6", text="gave up")
         self.assertNotIn("tenant", self.events("ike-failed")[1])
         self.restart()
-        self.assertEqual(self.plugin().notified("ike.secrets")["locked"], locked)
+        plugin = self.plugin()
+        self.assertEqual(plugin.notified("ike.secrets")["locked"], locked)
+        # Who only moves has proven nothing.
+        alice = {"id": 1, "name": "acme.laptops", "user": "alice", "remote_id": "alice"}
+        plugin.call("ike.event", kind="established", ike=alice)
+        for _ in range(3):
+            plugin.call("ike.event", **{**failed, "user": "alice"})
+            plugin.call("ike.event", kind="updated", ike=alice)
+        self.assertEqual([e["user"] for e in self.events("ike-locked")], ["bob", "alice"])
 
     def test_disconnect(self):
         self.configure(access=[laptops()])
