@@ -152,25 +152,25 @@ static void only_who_wants_it_hears(void **state)
 
 static void what_selectors_refuse_asks_for_nothing(void **state)
 {
-	static struct {
-		struct selectors s;
-		struct selector v[1];
-	} dns = { .s.n = 1,
-		  .v = { { .span = { -1, -1 },
-			   .port_span = { SELECTOR_NONE, 0 },
-			   .port_first = { 0, 53 },
-			   .family = IP_V4,
-			   .protocol = UDP } } };
+	const struct selector dns = { .span = { -1, -1 },
+				      .port_span = { SELECTOR_NONE, 0 },
+				      .port_first = { 0, 53 },
+				      .family = IP_V4,
+				      .protocol = UDP };
 	struct peer_bed *p = bed_without_sa(ABI_TUNNEL_ACQUIRE | ABI_TUNNEL_SELECTORS);
+	struct selectors *list = calloc(1, sizeof(*list) + sizeof(dns));
 
+	list->n = 1;
+	list->v[0] = dns;
 	packet_sends(p, IP_V4, UDP, 1, 53); /* none are set: nothing may pass */
-	p->bed->tables->selectors[1] = &dns.s;
+	p->bed->tables->selectors[1] = list;
 	packet_sends(p, IP_V4, UDP, 1, 54);
 	packet_sends(p, IP_V6, UDP, 1, 53);
 	assert_int_equal(peer_events(p, 1), 0);
 	packet_sends(p, IP_V4, UDP, 1, 53);
 	assert_int_equal(peer_events(p, 1), 1);
 	p->bed->tables->selectors[1] = NULL;
+	free(list);
 	peer_bed_destroy(p);
 }
 
