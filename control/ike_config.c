@@ -21,7 +21,6 @@
 #define EXPIRY_S 2  /* after the start, before it is looked what ends */
 #define AGAIN_S  15 /* until a tunnel that failed is begun with again */
 #define FILE_S   1  /* one writing for changes in a row */
-#define PLUGIN_S 5  /* and its plugin, without which it has no secrets to begin with */
 
 static bool anything_wanted(const struct ike_config *config)
 {
@@ -138,7 +137,7 @@ static void look_due(evutil_socket_t fd, short what, void *context)
 static void charon_up(void *context)
 {
 	struct ike_config *config = context;
-	struct timeval patience = { .tv_sec = PLUGIN_S };
+	struct timeval patience = { .tv_sec = ABSENT_S };
 
 	event_del(config->absent);
 	log_info("charon answers");
@@ -147,18 +146,22 @@ static void charon_up(void *context)
 	ike_ask_first(config);
 }
 
-/* Without the plugin, certificates still serve. */
+/* Connections that it had now would bring up tunnels in the kernel, or none for want of a secret. */
 static void alone_due(evutil_socket_t fd, short what, void *context)
 {
 	struct ike_config *config = context;
 
-	config->plugin = true;
-	ike_load_step(config);
+	if (anything_wanted(config))
+		ike_tell(
+			config, NULL, NULL,
+			"charon answers, but kaido's plugin in it doesn't, and no connection is "
+			"given to it: `kernel-kaido` has to be among the plugins that charon's log "
+			"lists at its start; lines with `kaido:` say what else is wrong");
 }
 
 void ike_config_plugin(struct ike_config *config, bool there)
 {
-	struct timeval patience = { .tv_sec = PLUGIN_S };
+	struct timeval patience = { .tv_sec = ABSENT_S };
 
 	if (config == NULL)
 		return;
@@ -253,7 +256,9 @@ void ike_config_state(const struct ike_config *config, struct ike_config_state *
 	memset(state, 0, sizeof(*state));
 	if (config == NULL)
 		return;
+	state->wanted = json_object_size(json_object_get(config->wanted, "conns"));
 	state->connected = vici_is_up(config->vici);
+	state->plugin = config->plugin;
 	state->settled = state->connected && config->settled;
 	for (unsigned int part = 0; part < PARTS; part++)
 		state->refused += json_object_size(config->refused[part]);

@@ -35,8 +35,8 @@ void ike_config_close(struct ike_config *config); /* NULL is allowed, as in all 
 /* The desired state may be another one: looked at soon. */
 void ike_config_changed(struct ike_config *config);
 /*
- * charon's plugin has opened and been sent its secrets, or is gone. Connections are not loaded before
- * (for some seconds): those that begin by themselves would fail without.
+ * charon's plugin has opened and been sent its secrets, or is gone. Without it no connection is loaded: its
+ * SAs would be the kernel's.
  */
 void ike_config_plugin(struct ike_config *config, bool there);
 /* What was negotiated for a tunnel failed, other than for want of an answer: if it is one that the gateway
@@ -44,7 +44,9 @@ void ike_config_plugin(struct ike_config *config, bool there);
 void ike_config_failed(struct ike_config *config, const char *tenant, const char *tunnel);
 
 struct ike_config_state {
+	size_t wanted;  /* connections; where there is none, charon isn't called */
 	bool connected; /* to charon */
+	bool plugin;    /* charon's has opened */
 	bool settled;   /* it has all that is wanted, but for what it refused */
 	size_t refused;
 };

@@ -56,7 +56,7 @@ struct ike_config {
 	json_t *failed;       /* names of tunnels */
 	struct event *expiry; /* once a day */
 	struct event *absent; /* tells that charon isn't there */
-	struct event *alone;  /* ends the wait for the plugin */
+	struct event *alone;  /* tells that the plugin isn't there */
 	char told[256];       /* what it last failed to write */
 };
 

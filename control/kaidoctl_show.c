@@ -51,8 +51,9 @@ static int status_print(const struct topic *topic, const json_t *result)
 	line_print("store writable", result, "store.writable", TABLE_TEXT);
 	line_print("clock synchronised", result, "clock.synchronised", TABLE_TEXT);
 	line_print("leases extended", result, "leases.extended", TABLE_TEXT);
-	if (json_object_get(result, "charon") != NULL) {
+	if (json_integer_value(table_member(result, "charon.wanted")) > 0) {
 		line_print("strongSwan answers", result, "charon.connected", TABLE_TEXT);
+		line_print("with kaido's plugin", result, "charon.plugin", TABLE_TEXT);
 		line_print("has its connections", result, "charon.settled", TABLE_TEXT);
 	}
 	if (json_integer_value(table_member(result, "charon.refused")) > 0)

@@ -135,8 +135,9 @@ static json_t *charon_render(const struct daemon *daemon)
 	struct ike_config_state state;
 
 	ike_config_state(daemon->ike_config, &state);
-	return json_pack("{s:b, s:b, s:I}", "connected", state.connected, "settled", state.settled,
-			 "refused", (json_int_t)state.refused);
+	return json_pack("{s:I, s:b, s:b, s:b, s:I}", "wanted", (json_int_t)state.wanted,
+			 "connected", state.connected, "plugin", state.plugin, "settled",
+			 state.settled, "refused", (json_int_t)state.refused);
 }
 
 static void system_status(void *context, struct rpc_request *request)

@@ -249,6 +249,8 @@ static json_t *failure_event(struct sessions *sessions, const json_t *params,
 	const char *text = json_string_value(json_object_get(params, "text"));
 	const char *remote = json_string_value(json_object_get(params, "remote"));
 	json_t *who = json_object_get(params, "remote_id");
+	const char *user;
+	char whose[120] = "";
 
 	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
 		json_t *value = json_object_get(params, members[i]);
@@ -258,8 +260,11 @@ static json_t *failure_event(struct sessions *sessions, const json_t *params,
 	}
 	if (owner->access != NULL && json_object_get(event, "user") == NULL && who != NULL)
 		json_object_set(event, "user", who);
+	user = json_string_value(json_object_get(event, "user"));
+	if (user != NULL || tunnel != NULL)
+		snprintf(whose, sizeof(whose), " of '%.100s'", user != NULL ? user : tunnel->name);
 	json_object_set_new(event, "text",
-			    json_sprintf("IKE with %.60s failed: %.300s",
+			    json_sprintf("IKE%s with %.60s failed: %.300s", whose,
 					 remote == NULL ? "an unknown peer" : remote,
 					 text == NULL ? "for a reason that was not told" : text));
 	return event;
@@ -341,7 +346,7 @@ static void flood_end(struct sessions *sessions, struct session_flood *flood, bo
 
 		json_object_set_new(flood->event, "count", json_integer((json_int_t)flood->count));
 		json_object_set_new(flood->event, "text",
-				    json_sprintf("%llu more in %d s: %s",
+				    json_sprintf("%llu more in %d s, the last one: %s",
 						 (unsigned long long)flood->count, FLOOD_S, text));
 		daemon_event_tell(sessions->daemon, flood->event);
 		flood->event = NULL;

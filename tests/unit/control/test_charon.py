@@ -114,9 +114,13 @@ class Configured(Case):
                          ["terminate", "clear-creds", "load-cert", "load-key", "load-conn"])
 
     def test_waits_for_the_plugin(self):
-        """A connection that begins by itself would fail without its secret."""
+        """A connection that begins by itself would fail without its secret, and the SAs of others be the kernel's."""
         self.apply(acme(site(ike={"start": "start"})))
         self.world.wait("it has asked", lambda: len(self.charon.requests) >= 3)
+        self.world.wait("it says what is missing", lambda: any("plugin" in text for text in self.told()))
+        state = self.call("system.status")["charon"]
+        self.assertEqual((state["wanted"], state["connected"], state["plugin"], state["settled"]), (1, True, False, False))
+        self.assertEqual(self.charon.take(), [])
         plugin = self.open_plugin()
         self.settled()
         self.assertEqual(self.charon.take(), [("load-conn", "acme.one")])
