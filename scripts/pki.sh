@@ -34,6 +34,7 @@ pki_create()
 		private_key = $PKI/ca.key
 		default_md = sha256
 		default_crl_days = 30
+		crl_extensions = crl_ext
 		policy = any
 		unique_subject = no
 		[any]
@@ -45,6 +46,8 @@ pki_create()
 		basicConstraints = critical, CA:TRUE
 		keyUsage = critical, keyCertSign, cRLSign
 		subjectKeyIdentifier = hash
+		[crl_ext]
+		authorityKeyIdentifier = keyid
 	END
 	pki_openssl req -new -x509 -config "$PKI/openssl.cnf" -extensions ca_ext -days 30 -subj "/CN=${2:-kaido test root}" \
 		-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$PKI/ca.key" -out "$PKI/ca.pem"
