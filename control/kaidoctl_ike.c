@@ -36,7 +36,8 @@ int ike_print(const json_t *result)
 	size_t i;
 
 	if (!json_is_true(json_object_get(plugin, "connected")))
-		printf("strongSwan is not connected: nothing new is negotiated.\n");
+		printf("kaido's plugin in strongSwan is not connected, nothing new is negotiated: "
+		       "see `kaidoctl show status` and `kaidoctl show events`.\n");
 	json_array_foreach (list, i, ike)
 		row_fill(ike);
 	if (json_array_size(list) > 0)
