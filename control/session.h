@@ -30,6 +30,7 @@ struct session_lockout;
 
 #define SESSION_TS_MOST       32   /* traffic selectors a side of an SA */
 #define SESSION_NETWORKS_MOST 64   /* prefixes that a client's selectors may take */
+#define SESSION_SAS_MOST      256  /* of a tunnel or client, within one IKE SA */
 #define SESSION_ORPHAN_S      3600 /* SAs of a charon that ended stay so long ... */
 #define SESSION_REPLACED_S    5    /* ... and so long beside those that replace them */
 #define SESSION_SPENT_S       3600 /* a key that was deleted is refused so long */

@@ -86,6 +86,25 @@ static bool key_is_free(const struct setting *setting)
 	return true;
 }
 
+/* A peer may negotiate as many as it likes; the table is everybody's. */
+static bool peer_has_room(const struct setting *setting)
+{
+	const struct session_ike *ike =
+		sessions_ike(setting->sessions, setting->sa->instance, setting->ike);
+	const struct session_sa *sa;
+	unsigned int n = 0;
+
+	if (ike == NULL)
+		return true;
+	LIST_FOREACH (sa, &ike->sas, ike_link)
+		n += sa->if_id == setting->sa->if_id;
+	if (n < SESSION_SAS_MOST)
+		return true;
+	session_op_fail(setting->op, RPC_CONFLICT,
+			"this peer has %u SAs of one connection already: delete some", n);
+	return false;
+}
+
 /* -- a client's networks -- */
 
 static bool pool_has(const struct remote_access *access, const struct abi_address *network)
@@ -366,7 +385,8 @@ static int setting_run(struct setting *setting, const json_t *params)
 		return 0;
 	}
 	session = session_find(setting);
-	if (!connection_is_ours(setting, params) || !key_is_free(setting) ||
+	if (!connection_is_ours(setting, params) || !peer_has_room(setting) ||
+	    !key_is_free(setting) ||
 	    (setting->owner->access != NULL && !networks_read(setting, session)))
 		return 0;
 	return setting_carry_out(setting, session);

@@ -235,6 +235,22 @@ class Site(Sessions):
         self.restart()
         self.assertEqual(len(self.sas()), 3)
 
+    def test_a_peer_leaves_room_for_others(self):
+        self.configure(site(), access=[laptops()])
+        plugin = self.plugin()
+        for if_id, remote in ((self.if_id("branch-1"), "10.1.0.9"), (2, "10.9.0.9")):
+            wanted = [plugin.params("in", if_id, reqid=port, ike={"id": if_id}, local_ts=[whole()],
+                                    remote_ts=[ts(remote, protocol=6, from_port=port, to_port=port)])
+                      for port in range(1, 300)]
+            refused = 0
+            for number in [plugin.send("ike.sa.set", **params) for params in wanted]:
+                try:
+                    plugin.wait(number)
+                except RpcError as error:
+                    self.assertIn("SAs of one connection already", error.message)
+                    refused += 1
+            self.assertEqual(refused, 299 - 256)
+
     def test_an_sa_that_may_not_move_stays_where_it_was(self):
         self.restart_dataplane("--refuse-remote", "198.51.100.250")
         self.configure(site())
