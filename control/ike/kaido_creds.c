@@ -267,6 +267,29 @@ static shared_key_t *creds_find(struct kaido_creds *creds, shared_key_type_t typ
 	return key;
 }
 
+/*
+ * Who the gateway is while a pre-shared key is looked for: a peer need not say whom it wants to talk to
+ * (IDr is optional, RFC 7296 section 1.2). Then it is who the connection says.
+ */
+static identification_t *local_of(identification_t *local)
+{
+	ike_sa_t *ike_sa = charon->bus->get_sa(charon->bus);
+	peer_cfg_t *peer = ike_sa ? ike_sa->get_peer_cfg(ike_sa) : NULL;
+	enumerator_t *enumerator;
+	identification_t *id;
+	auth_cfg_t *auth;
+
+	if (local->get_type(local) != ID_ANY || !peer)
+		return local;
+	enumerator = peer->create_auth_cfg_enumerator(peer, TRUE);
+	if (enumerator->enumerate(enumerator, &auth)) {
+		id = auth->get(auth, AUTH_RULE_IDENTITY);
+		local = id ? id : local;
+	}
+	enumerator->destroy(enumerator);
+	return local;
+}
+
 static enumerator_t *creds_shared(credential_set_t *public, shared_key_type_t type,
 				  identification_t *local, identification_t *remote)
 {
@@ -280,7 +303,7 @@ static enumerator_t *creds_shared(credential_set_t *public, shared_key_type_t ty
 		     remote);
 		return NULL;
 	}
-	key = creds_find(creds, type, local, remote);
+	key = creds_find(creds, type, local_of(local), remote);
 	return key ? answer_create(key) : NULL;
 }
 
