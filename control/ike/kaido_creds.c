@@ -274,20 +274,19 @@ static shared_key_t *creds_find(struct kaido_creds *creds, shared_key_type_t typ
 static identification_t *local_of(identification_t *local)
 {
 	ike_sa_t *ike_sa = charon->bus->get_sa(charon->bus);
-	peer_cfg_t *peer = ike_sa ? ike_sa->get_peer_cfg(ike_sa) : NULL;
 	enumerator_t *enumerator;
-	identification_t *id;
+	peer_cfg_t *peer = NULL;
 	auth_cfg_t *auth;
+	identification_t *id;
 
-	if (local->get_type(local) != ID_ANY || !peer)
+	if (local->get_type(local) == ID_ANY && ike_sa)
+		peer = ike_sa->get_peer_cfg(ike_sa);
+	if (!peer)
 		return local;
 	enumerator = peer->create_auth_cfg_enumerator(peer, TRUE);
-	if (enumerator->enumerate(enumerator, &auth)) {
-		id = auth->get(auth, AUTH_RULE_IDENTITY);
-		local = id ? id : local;
-	}
+	id = enumerator->enumerate(enumerator, &auth) ? auth->get(auth, AUTH_RULE_IDENTITY) : NULL;
 	enumerator->destroy(enumerator);
-	return local;
+	return id ? id : local;
 }
 
 static enumerator_t *creds_shared(credential_set_t *public, shared_key_type_t type,
