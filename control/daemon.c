@@ -330,12 +330,14 @@ static int reconcile_start(struct daemon *daemon)
 	return reconcile_open(&daemon->reconcile, daemon->options.dataplane);
 }
 
+/* SAs of a charon that ended are no reason not to begin. */
 static bool tunnel_is_up(void *context, uint32_t tunnel)
 {
 	const struct daemon *daemon = context;
 	const struct session *session = sessions_by_tunnel(&daemon->sessions, tunnel);
 
-	return session != NULL && !TAILQ_EMPTY(&session->sas);
+	return session != NULL && !TAILQ_EMPTY(&session->sas) &&
+	       !session_is_orphan(&daemon->sessions, session);
 }
 
 static int charon_start(struct daemon *daemon)

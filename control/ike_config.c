@@ -10,6 +10,7 @@
 #include <event2/event.h>
 
 #include "ike_ask.h"
+#include "ike_begin.h"
 #include "ike_connections.h"
 #include "ike_expiry.h"
 #include "ike_file.h"
@@ -18,9 +19,8 @@
 
 #define ABSENT_S 10 /* charon may be starting */
 #define DAY_S    86400
-#define EXPIRY_S 2  /* after the start, before it is looked what ends */
-#define AGAIN_S  15 /* until a tunnel that failed is begun with again */
-#define FILE_S   1  /* one writing for changes in a row */
+#define EXPIRY_S 2 /* after the start, before it is looked what ends */
+#define FILE_S   1 /* one writing for changes in a row */
 
 static bool anything_wanted(const struct ike_config *config)
 {
@@ -174,52 +174,6 @@ void ike_config_plugin(struct ike_config *config, bool there)
 	}
 }
 
-/* Lets charon begin with a tunnel, and doesn't wait for it. */
-static void initiate(struct ike_config *config, const struct ike_owner *owner)
-{
-	const struct tunnel *tunnel = owner->tunnel;
-	struct vici_message message = { 0 };
-	char name[2 * ABI_NAME_LEN];
-
-	snprintf(name, sizeof(name), "%s.%s", owner->tenant->name,
-		 tunnel->ike->peer[0] == '\0' ? tunnel->name : tunnel->ike->peer);
-	vici_text(&message, "ike", name);
-	vici_text(&message, "child", tunnel->name);
-	vici_text(&message, "timeout", "-1");
-	vici_request(config->vici, "initiate", &message, ike_load_nothing, config);
-}
-
-/* charon itself goes on only where nobody answered; a peer that said no may say yes later. */
-static void again_due(evutil_socket_t fd, short what, void *context)
-{
-	struct ike_config *config = context;
-	const struct model *model = config->hooks.desired(config->hooks.context);
-	struct ike_owner owner;
-	const char *name;
-	json_t *value;
-
-	json_object_foreach (config->failed, name, value) {
-		if (vici_is_up(config->vici) && model_ike_named(model, name, &owner) &&
-		    owner.tunnel != NULL && owner.tunnel->ike->start == IKE_START &&
-		    !config->hooks.is_up(config->hooks.context, owner.tunnel->id))
-			initiate(config, &owner);
-	}
-	json_object_clear(config->failed);
-}
-
-void ike_config_failed(struct ike_config *config, const char *tenant, const char *tunnel)
-{
-	struct timeval later = { .tv_sec = AGAIN_S };
-	char name[2 * ABI_NAME_LEN];
-
-	if (config == NULL)
-		return;
-	snprintf(name, sizeof(name), "%s.%s", tenant, tunnel);
-	json_object_set_new(config->failed, name, json_true());
-	if (!event_pending(config->again, EV_TIMEOUT, NULL))
-		event_add(config->again, &later);
-}
-
 static void charon_down(void *context, const char *why)
 {
 	struct ike_config *config = context;
@@ -286,22 +240,16 @@ int ike_config_open(struct event_base *base, const char *vici, const char *state
 	config->absent = evtimer_new(base, absent_due, config);
 	config->alone = evtimer_new(base, alone_due, config);
 	config->strange = json_array();
-	if (ike_ask_open(config) < 0) {
-		ike_config_close(config);
-		return -ENOMEM;
-	}
 	config->told_pools = json_object();
-	config->failed = json_object();
-	config->again = evtimer_new(base, again_due, config);
 	for (unsigned int part = 0; part < PARTS; part++) {
 		config->loaded[part] = json_object();
 		config->refused[part] = json_object();
 		config->load[part].names = json_array();
 		config->unload[part].names = json_array();
 	}
-	if (config->again == NULL || config->vici == NULL || config->look == NULL ||
-	    config->file == NULL || config->expiry == NULL || config->retry == NULL ||
-	    config->absent == NULL || config->alone == NULL) {
+	if (ike_ask_open(config) < 0 || ike_begin_open(config) < 0 || config->vici == NULL ||
+	    config->look == NULL || config->file == NULL || config->expiry == NULL ||
+	    config->retry == NULL || config->absent == NULL || config->alone == NULL) {
 		ike_config_close(config);
 		return -ENOMEM;
 	}
@@ -320,8 +268,6 @@ void ike_config_close(struct ike_config *config)
 		event_free(config->look);
 	if (config->retry != NULL)
 		event_free(config->retry);
-	if (config->again != NULL)
-		event_free(config->again);
 	if (config->expiry != NULL)
 		event_free(config->expiry);
 	if (config->file != NULL)
@@ -337,9 +283,9 @@ void ike_config_close(struct ike_config *config)
 		json_decref(config->unload[part].names);
 	}
 	ike_ask_close(config);
+	ike_begin_close(config);
 	json_decref(config->strange);
 	json_decref(config->told_pools);
-	json_decref(config->failed);
 	json_decref(config->wanted);
 	json_decref(config->value);
 	free(config);

@@ -263,7 +263,8 @@ static json_t *child_make(const struct ike *ike, uint32_t id, const struct lifet
 			    config_render_proposals(
 				    ike->esp_proposals == NULL ? esp_default : ike->esp_proposals));
 	lifetime_set(child, lifetime);
-	text_set(child, "start_action", starts[ike->start]);
+	/* kaidod begins itself (ike_begin.h). */
+	text_set(child, "start_action", ike->start == IKE_TRAP ? "trap" : "none");
 	text_set(child, "dpd_action", starts[ike->start]);
 	text_set(child, "close_action", starts[ike->start]);
 	number_set(child, "if_id_in", id, "");

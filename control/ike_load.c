@@ -11,6 +11,7 @@
 #include <sodium.h>
 
 #include "ike_ask.h"
+#include "ike_begin.h"
 #include "ike_connections.h"
 #include "ike_secrets.h"
 #include "vici.h"
@@ -207,6 +208,8 @@ static void load_answered(void *context, int error, const char *text, const uint
 		json_object_del(config->refused[config->part], config->name);
 		if (config->part == PART_POOLS)
 			json_object_del(config->told_pools, config->name);
+		else if (config->part == PART_CONNS)
+			ike_begin_loaded(config, config->name, config->value);
 	}
 	ike_load_step(config);
 }

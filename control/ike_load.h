@@ -52,8 +52,8 @@ struct ike_config {
 	struct event *retry;  /* what was refused */
 	struct event *ask;    /* what charon has, again */
 	struct event *file;   /* writes ike/swanctl.conf */
-	struct event *again;  /* begins with those that failed: */
-	json_t *failed;       /* names of tunnels */
+	struct event *begin;  /* with: */
+	json_t *to_begin;     /* names of tunnels, with that of their tenant */
 	struct event *expiry; /* once a day */
 	struct event *absent; /* tells that charon isn't there */
 	struct event *alone;  /* tells that the plugin isn't there */
