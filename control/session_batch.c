@@ -128,6 +128,9 @@ static void op_answer(struct sessions *sessions, struct session_op *op)
 	if (op->request == NULL)
 		return;
 	if (op->code != 0) {
+		/* What it says would be taken for the charon's that was there before. */
+		if (op->kind == SESSION_OPEN && rpc_request_is_of(op->request, &sessions->plugin))
+			rpc_listener_release(&sessions->plugin);
 		rpc_fail(op->request, op->code, NULL, "%s", op->error);
 		return;
 	}

@@ -11,7 +11,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", ".."))
 
-from kaidod_world import WAIT, Case, World, config, run, tenant, tunnel  # noqa: E402
+from kaidod_world import WAIT, Case, RpcError, World, config, run, tenant, tunnel  # noqa: E402
 
 
 class Erasure(Case):
@@ -124,6 +124,12 @@ class Disk(Case):
         self.assertEqual((self.call("config.get"), self.tables()), before)
         self.assertFalse(self.call("system.status")["store"]["writable"])
         self.refused(4, "trace.start", packets=5)
+        # A charon that can't be noted has not opened: nothing that it says is done.
+        client = self.world.client()
+        with self.assertRaisesRegex(RpcError, "can't be written"):
+            client.call("ike.open", protocol=1, instance="1234567812345678", version="x")
+        with self.assertRaisesRegex(RpcError, "ike.open first"):
+            client.call("ike.sync", sas=[])
 
     def test_full_and_read_only(self):
         self.call("tenant.set", tenant=tenant("acme", 1, [tunnel("one", 1)]))
