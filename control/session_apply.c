@@ -158,11 +158,18 @@ static int sync_apply(struct sessions *sessions, struct session_op *op)
 {
 	const json_t *list = json_object_get(rpc_request_params(op->request), "sas"), *element;
 	size_t n = json_array_size(list), i;
-	uint64_t *handles = calloc(n + 1, sizeof(*handles));
-	json_t *unknown = json_array();
 	struct session *session, *next_session;
-	int ret = handles == NULL || unknown == NULL ? -ENOMEM : 0;
+	uint64_t *handles;
+	json_t *unknown;
+	int ret;
 
+	if (!json_is_array(list)) {
+		session_op_fail(op, RPC_INVALID_PARAMS, "sas is not a list of handles");
+		return 0;
+	}
+	handles = calloc(n + 1, sizeof(*handles));
+	unknown = json_array();
+	ret = handles == NULL || unknown == NULL ? -ENOMEM : 0;
 	json_array_foreach (list, i, element) {
 		if (ret < 0)
 			break;

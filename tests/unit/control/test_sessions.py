@@ -212,6 +212,9 @@ class Site(Sessions):
         handles = plugin.pair(if_id)
         self.assertEqual(len(self.sas()), 4)
         self.world.wait("what was replaced is gone", lambda: len(self.sas()) == 2)
+        for params in ({}, {"sas": None}, {"sas": {}}):
+            with self.assertRaisesRegex(RpcError, "not a list"):
+                plugin.call("ike.sync", **params)
         self.assertEqual(plugin.call("ike.sync", sas=list(handles)), {"unknown": []})
         self.assertEqual(len(self.sas()), 2)
 
