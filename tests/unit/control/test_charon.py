@@ -113,6 +113,9 @@ class Configured(Case):
         self.assertEqual([command for command, _ in self.charon.take()],
                          ["terminate", "clear-creds", "load-cert", "load-key", "load-conn"])
 
+    def begun(self):
+        self.world.wait("it begins", lambda: any(command == "initiate" for command, _ in self.charon.requests))
+
     def test_waits_for_the_plugin(self):
         """A connection that begins by itself would fail without its secret, and the SAs of others be the kernel's."""
         self.apply(acme(site(ike={"start": "start"})))
@@ -122,8 +125,8 @@ class Configured(Case):
         self.assertEqual((state["wanted"], state["connected"], state["plugin"], state["settled"]), (1, True, False, False))
         self.assertEqual(self.charon.take(), [])
         plugin = self.open_plugin()
-        self.settled()
-        self.assertEqual(self.charon.take(), [("load-conn", "acme.one")])
+        self.begun()
+        self.assertEqual(self.charon.take(), [("load-conn", "acme.one"), ("initiate", "acme.one")])
         secrets = plugin.line()
         self.assertEqual(secrets["method"], "ike.secrets")
         self.assertEqual(secrets["params"]["secrets"], [{"kind": "psk", "local": "192.0.2.1", "remote": "one.example",
@@ -134,6 +137,7 @@ class Configured(Case):
         plugin = self.open_plugin()
         self.apply(acme(site(ike={"start": "start"}), site("two")))
         self.settled()
+        self.begun()
         self.charon.take()
         for name in ("acme.one", "acme.two", "acme.gone"):
             plugin.call("ike.event", kind="failed", reason="authentication", name=name, remote="198.51.100.7",
