@@ -136,19 +136,28 @@ void check_prefix_claim(struct config_reader *reader, struct claims *claims,
 			     other->name[0] == '\0' ? "" : "'");
 }
 
+static void prefixes_claim(struct config_reader *reader, struct claims *claims, const char *member,
+			   const struct abi_address *prefixes, size_t n,
+			   const struct claim_holder *holder)
+{
+	size_t mark = reader_enter(reader, member);
+
+	for (size_t i = 0; i < n; i++) {
+		size_t inner = reader_enter_index(reader, i);
+
+		check_prefix_claim(reader, claims, &prefixes[i], holder);
+		reader_leave(reader, inner);
+	}
+	reader_leave(reader, mark);
+}
+
 static void tunnel_check(struct config_reader *reader, struct claims *claims,
 			 const struct tunnel *tunnel)
 {
 	struct claim_holder holder = { .what = "tunnel", .name = tunnel->name };
-	size_t mark = reader_enter(reader, "networks");
+	size_t mark;
 
-	for (size_t i = 0; i < tunnel->n_networks; i++) {
-		size_t inner = reader_enter_index(reader, i);
-
-		check_prefix_claim(reader, claims, &tunnel->networks[i], &holder);
-		reader_leave(reader, inner);
-	}
-	reader_leave(reader, mark);
+	prefixes_claim(reader, claims, "networks", tunnel->networks, tunnel->n_networks, &holder);
 	mark = reader_enter(reader, "sas");
 	for (size_t i = 0; i < tunnel->n_sas; i++) {
 		const struct sa *sa = &tunnel->sas[i];
@@ -170,15 +179,8 @@ static void access_check(struct config_reader *reader, struct claims *claims,
 			 const struct remote_access *access)
 {
 	struct claim_holder holder = { .what = "remote access", .name = access->name };
-	size_t mark = reader_enter(reader, "pool");
 
-	for (size_t i = 0; i < access->n_pools; i++) {
-		size_t inner = reader_enter_index(reader, i);
-
-		check_prefix_claim(reader, claims, &access->pools[i], &holder);
-		reader_leave(reader, inner);
-	}
-	reader_leave(reader, mark);
+	prefixes_claim(reader, claims, "pool", access->pools, access->n_pools, &holder);
 }
 
 static void route_check(struct config_reader *reader, struct claims *claims,
