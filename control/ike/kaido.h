@@ -37,7 +37,7 @@
 struct kaido_settings {
 	char *socket;  /* of kaidod */
 	int queue;     /* SAs that may wait for kaidod */
-	int wait_ms;   /* that an inbound SA waits to be installed, at most */
+	int wait_ms;   /* that charon waits for an SA to be installed, at most */
 	int linger_ms; /* for kaidod to take what is queued when charon ends */
 };
 

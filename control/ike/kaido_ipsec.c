@@ -103,6 +103,16 @@ static bool sa_fits(struct kaido *kaido, kernel_ipsec_sa_id_t *id, kernel_ipsec_
 	return false;
 }
 
+/*
+ * Who answers lets the peer send by that, so its inbound SA has to be there first. After an outbound SA that follows
+ * another one, charon takes the old one away at the peer (or has answered that it does): nothing may be sent with that
+ * any more.
+ */
+static bool is_waited_for(struct kaido *kaido, uint64_t handle, bool inbound)
+{
+	return inbound || kaido_sa_replaces(kaido->sas, handle);
+}
+
 static status_t ipsec_add_sa(kernel_ipsec_t *public, kernel_ipsec_sa_id_t *id,
 			     kernel_ipsec_add_sa_t *data)
 {
@@ -120,7 +130,7 @@ static status_t ipsec_add_sa(kernel_ipsec_t *public, kernel_ipsec_sa_id_t *id,
 		return ALREADY_DONE;
 	}
 	switch (kaido_rpc_set(kaido->rpc, handle, request_set(handle, id, data, ike_sa),
-			      data->inbound, &error)) {
+			      is_waited_for(kaido, handle, data->inbound), &error)) {
 	case KAIDO_SET_QUEUED:
 		return SUCCESS;
 	case KAIDO_SET_REFUSED:

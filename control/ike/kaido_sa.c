@@ -267,6 +267,22 @@ size_t kaido_sa_partners(struct kaido_sas *sas, uint64_t handle, struct kaido_sa
 	return n;
 }
 
+bool kaido_sa_replaces(struct kaido_sas *sas, uint64_t handle)
+{
+	struct sa *sa, *other;
+	bool replaces = false;
+
+	sas->lock->lock(sas->lock);
+	sa = sa_of(sas, handle);
+	if (sa) {
+		LIST_FOREACH (other, &sa->use->sas, use_entry)
+			replaces |= other != sa && other->inbound == sa->inbound &&
+				    other->if_id == sa->if_id;
+	}
+	sas->lock->unlock(sas->lock);
+	return replaces;
+}
+
 void kaido_sa_used(struct kaido_sas *sas, uint64_t handle, uint64_t packets, uint64_t bytes,
 		   uint64_t idle)
 {

@@ -37,6 +37,9 @@ bool kaido_sa_name(struct kaido_sas *sas, uint64_t handle, struct kaido_sa_name 
 size_t kaido_sa_partners(struct kaido_sas *sas, uint64_t handle, struct kaido_sa_name *names,
 			 size_t room);
 
+/* Is there another one of its reqid, tunnel and direction? */
+bool kaido_sa_replaces(struct kaido_sas *sas, uint64_t handle);
+
 /* What it carried, as kaidod tells it; idle: seconds since the last packet. */
 void kaido_sa_used(struct kaido_sas *sas, uint64_t handle, uint64_t packets, uint64_t bytes,
 		   uint64_t idle);

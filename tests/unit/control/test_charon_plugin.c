@@ -162,6 +162,30 @@ static void partners_are_inbound_and_of_the_tunnel(void **state)
 	kaido_sas_destroy(sas);
 }
 
+static void replaces_one_of_its_tunnel_and_direction(void **state)
+{
+	struct kaido_sas *sas = kaido_sas_create();
+	kernel_ipsec_sa_id_t ids[5];
+	size_t i;
+
+	name_it(&ids[0], 0x1000, "198.51.100.1", 4500, 1);
+	name_it(&ids[1], 0xc0000001, "192.0.2.1", 4500, 1);
+	name_it(&ids[2], 0x1001, "198.51.100.1", 4500, 2);
+	name_it(&ids[3], 0x1002, "198.51.100.1", 4500, 1);
+	name_it(&ids[4], 0x1003, "198.51.100.1", 4500, 1);
+	assert_false(kaido_sa_replaces(sas, kaido_sa_add(sas, &ids[0], 7, false)));
+	assert_false(kaido_sa_replaces(sas, kaido_sa_add(sas, &ids[1], 7, true)));
+	assert_false(kaido_sa_replaces(sas, kaido_sa_add(sas, &ids[2], 7, false)));
+	assert_false(kaido_sa_replaces(sas, kaido_sa_add(sas, &ids[3], 8, false)));
+	assert_true(kaido_sa_replaces(sas, kaido_sa_add(sas, &ids[4], 7, false)));
+	assert_int_equal(kaido_sa_remove(sas, &ids[0], NULL), 1);
+	assert_false(kaido_sa_replaces(sas, 5));
+	assert_false(kaido_sa_replaces(sas, 99));
+	for (i = 0; i < countof(ids); i++)
+		ids[i].dst->destroy(ids[i].dst);
+	kaido_sas_destroy(sas);
+}
+
 /* --- the queue ------------------------------------------------------------------------------- */
 
 static struct kaido_op *op_of(uint64_t id, enum kaido_request request, uint64_t sa)
@@ -444,6 +468,7 @@ int main(void)
 		cmocka_unit_test(sas_have_names_of_their_own),
 		cmocka_unit_test(an_sa_that_moves_keeps_its_handle),
 		cmocka_unit_test(partners_are_inbound_and_of_the_tunnel),
+		cmocka_unit_test(replaces_one_of_its_tunnel_and_direction),
 		cmocka_unit_test(what_was_not_answered_is_sent_again_in_its_order),
 		cmocka_unit_test(a_request_is_one_line),
 		cmocka_unit_test(lines_come_whole),

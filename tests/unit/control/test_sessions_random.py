@@ -99,7 +99,7 @@ class Charon(Case):
         if self.plugin is not None:
             self.plugin.close()
         late = [params for method, params, _ in self.waiting
-                if method == "ike.sa.set" and isinstance(params["spi"], int)]
+                if method == "ike.sa.set" and params["direction"] in ("in", "out") and isinstance(params["spi"], int)]
         if instance is None:
             self.old |= {(p["direction"], p["spi"]) for p in [*self.sent.values(), *late]}
             self.sent = {}
