@@ -20,6 +20,17 @@
 
 #define BACKOFF_LAST_MS 2000
 
+/*
+ * While the dataplane starts no tunnel carries anything. So each wait is about a fourth of what went before: the
+ * outage is longer by that at worst.
+ */
+static unsigned int backoff_next(unsigned int ms)
+{
+	unsigned int next = ms + (ms + 4) / 5;
+
+	return next > BACKOFF_LAST_MS ? BACKOFF_LAST_MS : next;
+}
+
 void dataplane_timer_set(struct dataplane_client *client, unsigned int ms)
 {
 	struct timeval delay = { .tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000 };
@@ -88,8 +99,7 @@ void dataplane_client_down(struct dataplane_client *client, const char *why)
 	sodium_memzero(client->out, client->out_size);
 	client->out_size = 0;
 	dataplane_timer_set(client, client->backoff_ms);
-	client->backoff_ms =
-		client->backoff_ms * 2 > BACKOFF_LAST_MS ? BACKOFF_LAST_MS : client->backoff_ms * 2;
+	client->backoff_ms = backoff_next(client->backoff_ms);
 	if (was_ready)
 		client->events.down(client->events.context, why);
 	else if (!client->told)

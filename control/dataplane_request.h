@@ -9,7 +9,7 @@
 
 struct event;
 
-#define BACKOFF_FIRST_MS 50
+#define BACKOFF_FIRST_MS 25
 #define SILENCE_MAX_S    60 /* without any answer while one is awaited: hang up */
 
 /* Each request has four numbers: what can be answered within it must be told apart. */
