@@ -285,6 +285,12 @@ gateway_converged()
 	[[ $(status_of "$1" '.dataplane.connected and .dataplane.converged' 2>/dev/null) == true ]]
 }
 
+# kaidod has seen that the dataplane is gone; until then it may still say that it has converged.
+dataplane_is_missed()
+{
+	[[ $(status_of "$1" .dataplane.connected 2>/dev/null) == false ]]
+}
+
 gateway_start()
 {
 	dataplane_start "$1"
