@@ -63,6 +63,7 @@ ike_settings()
 			plugins {
 				kernel-kaido {
 					socket = $dir/kaidod.sock
+					wait_ms = 10000
 				}
 				vici {
 					socket = unix://$dir/charon.vici

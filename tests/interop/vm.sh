@@ -143,7 +143,7 @@ vm_start()
 	exec {VM_SEND}<>"$VM_DIR/agent.in" {VM_RECEIVE}<>"$VM_DIR/agent.out"
 	for tap in "$@"; do
 		ip -n "$namespace" tuntap add dev "$tap" mode tap
-		ip -n "$namespace" link set "$tap" up
+		ip -n "$namespace" link set "$tap" txqueuelen 10000 up # the machine may stand still for a while
 	done
 	mapfile -t network < <(vm_network "$@")
 	spawn VM_PID "$VM_DIR/qemu.log" ip netns exec "$namespace" qemu-system-x86_64 \

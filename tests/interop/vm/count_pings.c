@@ -170,7 +170,7 @@ int main(int argc, char **argv)
 	const char *source = NULL;
 	bool whole = false, lost = false;
 	int option, tos = 0, error;
-	double start;
+	double due;
 
 	while ((option = getopt(argc, argv, "i:W:s:Q:I:Dl")) >= 0) {
 		if (option == 'i')
@@ -199,11 +199,14 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	signal(SIGTERM, stop);
-	start = now();
+	due = now();
 	while (p.sent < p.count && !stopped) {
 		request_send(&p, (uint16_t)p.sent++);
+		due += p.interval;
+		if (due < now())
+			due = now(); /* no burst for what was not sent in time: it might be lost in a queue */
 		if (p.sent < p.count)
-			answers_take(&p, start + p.sent * p.interval, false);
+			answers_take(&p, due, false);
 	}
 	answers_take(&p, now() + p.wait, true);
 	printf("%u\n", lost ? p.sent - p.answers : p.answers);
