@@ -447,7 +447,7 @@ drops_of()
 # balance_of GATEWAY TENANT: packets in + fragments - out - local - drops; 0 once none is on its way.
 balance_of()
 {
-	local tries=50 balance
+	local tries=600 balance
 
 	while :; do
 		balance=$(ctl "$1" --json show counters "$2" | jq '.tenants[0] |
@@ -492,10 +492,31 @@ rekey()
 	done || return 1
 	sleep 1
 	for site in a b; do
+		wait_for 60 "what site $site sent under the old SA" \
+			sa_arrived "$tenant" "$site" "$(spi_of "$tenant" "$site" "$old")" || return 1
+	done
+	for site in a b; do
 		peer=$(other_site "$site")
 		sa_delete "$tenant" "$site" out "$(spi_of "$tenant" "$site" "$old")"
 		sa_delete "$tenant" "$site" in "$(spi_of "$tenant" "$peer" "$old")"
 	done
+}
+
+# sa_arrived TENANT FROM-SITE SPI: the other site has accepted the last number that was sent. An SA that still sends
+# may seem to have arrived as well.
+sa_arrived()
+{
+	local next
+
+	next=$(sa_sequence "gw-$2" "$1" out "$3") || return 1
+	[[ $(sa_sequence "gw-$(other_site "$2")" "$1" in "$3") == $((next - 1)) ]]
+}
+
+# sa_sequence GATEWAY TENANT DIRECTION SPI: the next number to send, or the highest that was accepted.
+sa_sequence()
+{
+	ctl "$1" --json show sas "$2" | jq -e --arg direction "$3" --argjson spi "$(($4))" \
+		'.sas[] | select(.direction == $direction and .spi == $spi).sequence'
 }
 
 # sa_add TENANT SITE DIRECTION SPI KEY
