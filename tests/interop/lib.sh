@@ -456,7 +456,7 @@ packets_agree()
 # wrong, and both have counted the same packets.
 check_counters()
 {
-	wait_for 10 "both sides to have counted the same" packets_agree "${2:-0}" || true
+	wait_for 60 "both sides to have counted the same" packets_agree "${2:-0}" || true
 	check "both sides counted the same packets in each tunnel" "$(gateway_packets "${2:-0}")" "$(xfrm_packets)"
 	check "the gateway dropped ${1:-nothing}" "$(gateway_drops)" "${1:-}"
 	check_errors
