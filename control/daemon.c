@@ -28,6 +28,9 @@
 #include "store.h"
 #include "vault.h"
 
+#define CALLERS_MOST 512 /* connections of kaidoctl and others */
+#define CHARONS_MOST 16  /* of charon's plugin: one, and those that it gave up */
+
 /* What jansson holds of a request may be a key: wiped when it is freed. */
 static void json_free_wiping(void *p)
 {
@@ -225,23 +228,48 @@ static void second_passed(evutil_socket_t fd, short what, void *context)
 
 /* -- opening -- */
 
+static int rpc_listen(struct daemon *daemon, struct rpc_server_options *options,
+		      struct rpc_server **server)
+{
+	int ret;
+
+	options->methods = rpc_methods;
+	options->context = daemon;
+	options->refused = call_refused;
+	ret = rpc_server_create(daemon->base, options, server);
+	if (ret == -EADDRINUSE)
+		log_error("%s: another kaidod answers here", options->path);
+	else if (ret < 0)
+		log_error("%s: can't listen: %s", options->path, strerror(-ret));
+	return ret;
+}
+
 static int rpc_open(struct daemon *daemon)
 {
-	struct rpc_server_options options = {
-		.path = daemon->options.socket,
+	const char *socket = daemon->options.socket, *slash = strrchr(socket, '/');
+	char beside[PATH_MAX];
+	struct rpc_server_options callers = {
+		.path = socket,
+		.own_role = RPC_ROLE_OPERATOR,
 		.operator_group = daemon->options.operator_group,
 		.auditor_group = daemon->options.auditor_group,
-		.methods = rpc_methods,
-		.context = daemon,
-		.refused = call_refused,
+		.most = CALLERS_MOST,
 	};
-	int ret = rpc_server_create(daemon->base, &options, &daemon->rpc);
+	struct rpc_server_options charon = {
+		.path = daemon->options.ike_socket,
+		.own_role = RPC_ROLE_IKE,
+		.ike_group = daemon->options.ike_group,
+		.most = CHARONS_MOST,
+	};
+	int ret;
 
-	if (ret == -EADDRINUSE)
-		log_error("%s: another kaidod answers here", options.path);
-	else if (ret < 0)
-		log_error("%s: can't listen: %s", options.path, strerror(-ret));
-	return ret;
+	if (charon.path == NULL) {
+		snprintf(beside, sizeof(beside), "%.*sike.sock",
+			 slash == NULL ? 0 : (int)(slash - socket) + 1, socket);
+		charon.path = beside;
+	}
+	ret = rpc_listen(daemon, &callers, &daemon->rpc);
+	return ret < 0 ? ret : rpc_listen(daemon, &charon, &daemon->rpc_ike);
 }
 
 static int events_open(struct daemon *daemon)
@@ -419,6 +447,8 @@ void daemon_destroy(struct daemon *daemon)
 	sessions_timers_close(&daemon->sessions);
 	ike_config_close(daemon->ike_config);
 	daemon->ike_config = NULL;
+	rpc_server_destroy(daemon->rpc_ike);
+	daemon->rpc_ike = NULL;
 	rpc_server_destroy(daemon->rpc);
 	daemon->rpc = NULL;
 	sessions_batch_clear(&daemon->sessions);

@@ -20,13 +20,15 @@ struct store;
 struct vault;
 
 struct daemon_options {
-	const char *state;     /* directory; made (0700) where it isn't there */
-	const char *socket;    /* the RPC socket */
-	const char *dataplane; /* the dataplane's socket */
-	const char *vici;      /* charon's; NULL: it is not configured */
+	const char *state;      /* directory; made (0700) where it isn't there */
+	const char *socket;     /* the RPC socket */
+	const char *ike_socket; /* that of charon's plugin; NULL: ike.sock beside the other one */
+	const char *dataplane;  /* the dataplane's socket */
+	const char *vici;       /* charon's; NULL: it is not configured */
 	const char *master_key;
 	const char *operator_group; /* NULL: none */
 	const char *auditor_group;
+	const char *ike_group;
 	unsigned int sample_interval; /* seconds */
 	unsigned int event_days;      /* how long events are kept */
 	unsigned int event_rows;      /* and how many of a tenant */
@@ -68,6 +70,7 @@ struct daemon {
 	uint64_t traces;              /* started since this kaidod runs */
 	struct graph_service *graphs; /* NULL: no graphs */
 	struct rpc_server *rpc;
+	struct rpc_server *rpc_ike; /* for charon's plugin alone */
 };
 
 /* Opens everything. Says what is wrong on standard error. Negative errno. */

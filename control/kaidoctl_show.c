@@ -54,6 +54,8 @@ static int status_print(const struct topic *topic, const json_t *result)
 	if (json_integer_value(table_member(result, "charon.wanted")) > 0) {
 		line_print("strongSwan answers", result, "charon.connected", TABLE_TEXT);
 		line_print("with kaido's plugin", result, "charon.plugin", TABLE_TEXT);
+		if (!json_is_true(table_member(result, "charon.plugin")))
+			line_print("which has to call", result, "charon.socket", TABLE_TEXT);
 		line_print("has its connections", result, "charon.settled", TABLE_TEXT);
 	}
 	if (json_integer_value(table_member(result, "charon.refused")) > 0)

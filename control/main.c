@@ -16,12 +16,14 @@ static void usage(FILE *out)
 		"The control plane of a kaido gateway.\n\n"
 		"  --state DIR             desired state and history (/var/lib/kaido)\n"
 		"  --socket PATH           where kaidoctl calls (/run/kaido/kaidod.sock)\n"
+		"  --ike-socket PATH       where charon's plugin calls (ike.sock beside --socket)\n"
 		"  --dataplane PATH        kaido-dataplane's socket (/run/kaido/dataplane.sock)\n"
 		"  --vici PATH|none        strongSwan's control socket (/run/charon.vici)\n"
 		"  --master-key FILE       32 bytes that encrypt the keys at rest; made at the\n"
 		"                          first start (/etc/kaido/master.key)\n"
 		"  --operator-group GROUP  its members may change everything\n"
 		"  --auditor-group GROUP   its members may call what only reads\n"
+		"  --ike-group GROUP       a charon that runs as one of its members may call\n"
 		"  --sample-interval SEC   of counters into totals and history (10)\n"
 		"  --event-days DAYS       how long events are kept (90)\n"
 		"  --event-rows N          and at most so many of each tenant (5000)\n"
@@ -60,11 +62,13 @@ static int options_parse(int argc, char **argv, struct daemon_options *options)
 	static const struct option names[] = {
 		{ "state", required_argument, NULL, 's' },
 		{ "socket", required_argument, NULL, 'r' },
+		{ "ike-socket", required_argument, NULL, 'I' },
 		{ "dataplane", required_argument, NULL, 'd' },
 		{ "vici", required_argument, NULL, 'V' },
 		{ "master-key", required_argument, NULL, 'k' },
 		{ "operator-group", required_argument, NULL, 'o' },
 		{ "auditor-group", required_argument, NULL, 'a' },
+		{ "ike-group", required_argument, NULL, 'g' },
 		{ "sample-interval", required_argument, NULL, 'i' },
 		{ "event-days", required_argument, NULL, 'D' },
 		{ "event-rows", required_argument, NULL, 'R' },
@@ -82,6 +86,9 @@ static int options_parse(int argc, char **argv, struct daemon_options *options)
 		case 'r':
 			options->socket = optarg;
 			break;
+		case 'I':
+			options->ike_socket = optarg;
+			break;
 		case 'd':
 			options->dataplane = optarg;
 			break;
@@ -96,6 +103,9 @@ static int options_parse(int argc, char **argv, struct daemon_options *options)
 			break;
 		case 'a':
 			options->auditor_group = optarg;
+			break;
+		case 'g':
+			options->ike_group = optarg;
 			break;
 		case 'i':
 			if (interval_parse(optarg, &options->sample_interval) < 0)

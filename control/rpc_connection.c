@@ -494,18 +494,17 @@ void rpc_connection_close(struct rpc_connection *connection)
 	free(connection);
 }
 
-void rpc_connection_refuse(struct rpc_connection *connection)
+void rpc_connection_refuse(struct rpc_connection *connection, const char *how)
 {
 	struct rpc_request *request;
 
 	event_del(connection->readable);
-	log_warning("RPC refused to %s (uid %u): neither operator nor auditor",
-		    connection->caller.user, connection->caller.uid);
+	log_warning("RPC refused to %s (uid %u), who has no role there: %s",
+		    connection->caller.user, connection->caller.uid, how);
 	request = request_create(connection, NULL);
 	if (request != NULL)
-		rpc_fail(request, RPC_REFUSED, NULL,
-			 "%s has no role here: join the operator or the auditor group",
-			 connection->caller.user);
+		rpc_fail(request, RPC_REFUSED, NULL, "%s has no role here: %s",
+			 connection->caller.user, how);
 	connection->closing = true;
 	event_add(connection->writable, NULL);
 }

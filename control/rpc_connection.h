@@ -49,8 +49,8 @@ struct rpc_connection {
 struct rpc_connection *rpc_connection_create(struct rpc_server *server, struct event_base *base,
 					     int fd, const struct rpc_caller *caller);
 void rpc_connection_close(struct rpc_connection *connection);
-/* Says why, then hangs up. */
-void rpc_connection_refuse(struct rpc_connection *connection);
+/* Says that the caller has no role, and how to get one, then hangs up. */
+void rpc_connection_refuse(struct rpc_connection *connection, const char *how);
 /* To a subscriber; one that doesn't read is dropped. */
 void rpc_connection_notify(struct rpc_connection *connection, const json_t *message);
 

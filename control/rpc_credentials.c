@@ -27,12 +27,14 @@ static int group_find(const char *name, gid_t *gid)
 	return 0;
 }
 
-int rpc_groups_find(const char *operator_group, const char *auditor_group,
-		    struct rpc_groups *groups)
+int rpc_groups_find(const struct rpc_server_options *options, struct rpc_groups *groups)
 {
-	int ret = group_find(operator_group, &groups->operator_gid);
+	int ret = group_find(options->operator_group, &groups->operator_gid);
 
-	return ret < 0 ? ret : group_find(auditor_group, &groups->auditor_gid);
+	groups->own_role = options->own_role;
+	if (ret == 0)
+		ret = group_find(options->auditor_group, &groups->auditor_gid);
+	return ret < 0 ? ret : group_find(options->ike_group, &groups->ike_gid);
 }
 
 static enum rpc_role role_of_group(gid_t gid, const struct rpc_groups *groups)
@@ -41,6 +43,8 @@ static enum rpc_role role_of_group(gid_t gid, const struct rpc_groups *groups)
 		return RPC_ROLE_NONE;
 	if (gid == groups->operator_gid)
 		return RPC_ROLE_OPERATOR;
+	if (gid == groups->ike_gid)
+		return RPC_ROLE_IKE;
 	return gid == groups->auditor_gid ? RPC_ROLE_AUDITOR : RPC_ROLE_NONE;
 }
 
@@ -51,7 +55,7 @@ enum rpc_role rpc_role_of(uid_t uid, gid_t gid, const char *user, const struct r
 	int count = 64;
 
 	if (uid == 0 || uid == geteuid())
-		return RPC_ROLE_OPERATOR;
+		return groups->own_role;
 	if (user == NULL)
 		return role;
 	for (int tries = 0; tries < 2; tries++) {

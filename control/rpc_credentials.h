@@ -8,13 +8,14 @@
 #define RPC_NO_GROUP ((gid_t)-1)
 
 struct rpc_groups {
-	gid_t operator_gid; /* or RPC_NO_GROUP */
+	enum rpc_role own_role; /* of root and of this process's user */
+	gid_t operator_gid;     /* or RPC_NO_GROUP */
 	gid_t auditor_gid;
+	gid_t ike_gid;
 };
 
-/* A name may be NULL. -ENOENT: there is no such group. */
-int rpc_groups_find(const char *operator_group, const char *auditor_group,
-		    struct rpc_groups *groups);
+/* -ENOENT: there is no such group. */
+int rpc_groups_find(const struct rpc_server_options *options, struct rpc_groups *groups);
 /* Who is at the other end; RPC_ROLE_NONE where that can't be told. */
 void rpc_credentials_read(int fd, const struct rpc_groups *groups, struct rpc_caller *caller);
 /* The role of a user by uid and primary group, with the groups that the user database names. */

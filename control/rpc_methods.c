@@ -135,9 +135,10 @@ static json_t *charon_render(const struct daemon *daemon)
 	struct ike_config_state state;
 
 	ike_config_state(daemon->ike_config, &state);
-	return json_pack("{s:I, s:b, s:b, s:b, s:I}", "wanted", (json_int_t)state.wanted,
-			 "connected", state.connected, "plugin", state.plugin, "settled",
-			 state.settled, "refused", (json_int_t)state.refused);
+	return json_pack("{s:I, s:b, s:s, s:b, s:b, s:I}", "wanted", (json_int_t)state.wanted,
+			 "connected", state.connected, "socket", rpc_server_path(daemon->rpc_ike),
+			 "plugin", state.plugin, "settled", state.settled, "refused",
+			 (json_int_t)state.refused);
 }
 
 static void system_status(void *context, struct rpc_request *request)
@@ -213,12 +214,12 @@ const struct rpc_method rpc_methods[] = {
 	{ "trace.read", RPC_ROLE_OPERATOR, rpc_trace_read },
 	{ "ike.list", RPC_ROLE_AUDITOR, rpc_ike_list },
 	{ "ike.disconnect", RPC_ROLE_OPERATOR, rpc_ike_disconnect },
-	{ "ike.open", RPC_ROLE_OPERATOR, rpc_ike_open },
-	{ "ike.sa.set", RPC_ROLE_OPERATOR, rpc_ike_sa_set },
-	{ "ike.sa.update", RPC_ROLE_OPERATOR, rpc_ike_sa_update },
-	{ "ike.sa.delete", RPC_ROLE_OPERATOR, rpc_ike_sa_delete },
-	{ "ike.sync", RPC_ROLE_OPERATOR, rpc_ike_sync },
-	{ "ike.event", RPC_ROLE_OPERATOR, rpc_ike_event },
+	{ "ike.open", RPC_ROLE_IKE, rpc_ike_open },
+	{ "ike.sa.set", RPC_ROLE_IKE, rpc_ike_sa_set },
+	{ "ike.sa.update", RPC_ROLE_IKE, rpc_ike_sa_update },
+	{ "ike.sa.delete", RPC_ROLE_IKE, rpc_ike_sa_delete },
+	{ "ike.sync", RPC_ROLE_IKE, rpc_ike_sync },
+	{ "ike.event", RPC_ROLE_IKE, rpc_ike_event },
 	{ "audit.list", RPC_ROLE_AUDITOR, rpc_audit_list },
 	{ "audit.verify", RPC_ROLE_AUDITOR, rpc_audit_verify },
 	{ NULL, RPC_ROLE_NONE, NULL },

@@ -19,8 +19,7 @@
 #include "rpc_connection.h"
 #include "rpc_credentials.h"
 
-#define BACKLOG         64
-#define MAX_CONNECTIONS 512
+#define BACKLOG 64
 
 struct rpc_server {
 	struct event_base *base;
@@ -49,10 +48,12 @@ static int path_is_served(const struct sockaddr_un *address)
 /* With an auditor group two groups must reach the socket: the credentials decide then. */
 static int socket_permit(const struct rpc_server *server)
 {
+	gid_t group = server->groups.own_role == RPC_ROLE_IKE ? server->groups.ike_gid
+							      : server->groups.operator_gid;
 	mode_t mode = 0600;
 
-	if (server->groups.operator_gid != RPC_NO_GROUP) {
-		if (chown(server->path, (uid_t)-1, server->groups.operator_gid) < 0)
+	if (group != RPC_NO_GROUP) {
+		if (chown(server->path, (uid_t)-1, group) < 0)
 			return -errno;
 		mode = 0660;
 	}
@@ -97,8 +98,9 @@ static void server_accept(evutil_socket_t fd, short what, void *context)
 
 	if (client < 0)
 		return;
-	if (server->count >= MAX_CONNECTIONS) {
-		log_warning("too many RPC connections (%u): one was refused", server->count);
+	if (server->count >= server->options.most) {
+		log_warning("too many RPC connections to %s (%u): one was refused", server->path,
+			    server->count);
 		close(client);
 		return;
 	}
@@ -111,7 +113,10 @@ static void server_accept(evutil_socket_t fd, short what, void *context)
 	LIST_INSERT_HEAD(&server->connections, connection, link);
 	server->count++;
 	if (caller.role == RPC_ROLE_NONE)
-		rpc_connection_refuse(connection);
+		rpc_connection_refuse(connection,
+				      server->options.own_role == RPC_ROLE_IKE
+					      ? "join kaidod's --ike-group"
+					      : "join the operator or the auditor group");
 }
 
 int rpc_server_create(struct event_base *base, const struct rpc_server_options *options,
@@ -127,9 +132,7 @@ int rpc_server_create(struct event_base *base, const struct rpc_server_options *
 	server->fd = -1;
 	LIST_INIT(&server->connections);
 	server->path = strdup(options->path);
-	ret = server->path == NULL ? -ENOMEM
-				   : rpc_groups_find(options->operator_group,
-						     options->auditor_group, &server->groups);
+	ret = server->path == NULL ? -ENOMEM : rpc_groups_find(options, &server->groups);
 	if (ret < 0)
 		goto fail;
 	ret = socket_listen(server);
@@ -165,6 +168,11 @@ void rpc_server_destroy(struct rpc_server *server)
 	free(server);
 }
 
+const char *rpc_server_path(const struct rpc_server *server)
+{
+	return server->path;
+}
+
 void rpc_server_forget(struct rpc_server *server, struct rpc_connection *connection)
 {
 	LIST_REMOVE(connection, link);
@@ -186,6 +194,34 @@ void rpc_server_notify(struct rpc_server *server, json_t *params)
 	json_decref(message);
 }
 
+/* Which way a caller has to go who may not call a method. */
+static void call_refuse(struct rpc_request *request, const struct rpc_method *method)
+{
+	const struct rpc_caller *caller = rpc_request_caller(request);
+
+	if (method->role == RPC_ROLE_IKE)
+		rpc_fail(request, RPC_REFUSED, NULL,
+			 "%s is for charon's plugin alone, on the socket of its own (--ike-socket)",
+			 method->name);
+	else if (caller->role == RPC_ROLE_IKE)
+		rpc_fail(
+			request, RPC_REFUSED, NULL,
+			"%s is not for charon's plugin: call it on kaidod's other socket (--socket)",
+			method->name);
+	else
+		rpc_fail(request, RPC_REFUSED, NULL,
+			 "%s needs the role %s; %s has the role %s: join the operator group",
+			 method->name, rpc_role_name(method->role), caller->user,
+			 rpc_role_name(caller->role));
+}
+
+static bool role_may(enum rpc_role role, enum rpc_role needed)
+{
+	if (role == RPC_ROLE_IKE || needed == RPC_ROLE_IKE)
+		return role == needed;
+	return role >= needed;
+}
+
 void rpc_server_call(struct rpc_server *server, struct rpc_request *request)
 {
 	const char *name = rpc_request_method(request);
@@ -200,12 +236,10 @@ void rpc_server_call(struct rpc_server *server, struct rpc_request *request)
 		rpc_fail(request, RPC_NO_METHOD, NULL, "there is no method '%.64s'", name);
 		return;
 	}
-	if (caller->role < method->role) {
+	if (!role_may(caller->role, method->role)) {
 		if (server->options.refused != NULL)
 			server->options.refused(server->options.context, caller, name);
-		rpc_fail(request, RPC_REFUSED, NULL,
-			 "%s needs the role %s; %s has the role %s: join the operator group", name,
-			 rpc_role_name(method->role), caller->user, rpc_role_name(caller->role));
+		call_refuse(request, method);
 		return;
 	}
 	method->handle(server->options.context, request);
@@ -218,6 +252,8 @@ const char *rpc_role_name(enum rpc_role role)
 		return "operator";
 	case RPC_ROLE_AUDITOR:
 		return "auditor";
+	case RPC_ROLE_IKE:
+		return "ike";
 	default:
 		return "none";
 	}

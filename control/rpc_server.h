@@ -2,7 +2,7 @@
 /*
  * JSON-RPC 2.0 over a Unix stream socket, one message a line (docs/rpc.md).
  *
- * The caller's role comes from the credentials of its process. Requests of one connection are
+ * The caller's role comes from the socket and the credentials of its process. Requests of one connection are
  * answered in order: the next one starts when the one before has been answered, be that at once or
  * later. Everything runs on the thread of the event base.
  */
@@ -24,6 +24,7 @@ enum rpc_role {
 	RPC_ROLE_NONE,    /* refused before anything is read */
 	RPC_ROLE_AUDITOR, /* what only reads */
 	RPC_ROLE_OPERATOR,
+	RPC_ROLE_IKE, /* charon's plugin: what is made for it, and nothing of the others' */
 };
 
 enum rpc_error {
@@ -48,15 +49,18 @@ struct rpc_caller {
 
 struct rpc_method {
 	const char *name;
-	enum rpc_role role; /* the least one that may call it */
+	enum rpc_role role; /* the least one that may call it; of RPC_ROLE_IKE the only one */
 	/* Answers `request` once, before it returns or later. */
 	void (*handle)(void *context, struct rpc_request *request);
 };
 
 struct rpc_server_options {
 	const char *path;
+	enum rpc_role own_role;     /* of root and of kaidod's own user */
 	const char *operator_group; /* NULL: none */
 	const char *auditor_group;
+	const char *ike_group;
+	unsigned int most;                /* connections at a time */
 	const struct rpc_method *methods; /* ends with a NULL name */
 	void *context;                    /* handed to the methods */
 	/* A call that was refused for its role; may be NULL. */
@@ -69,6 +73,8 @@ int rpc_server_create(struct event_base *base, const struct rpc_server_options *
 /* Drops every connection and unlinks the socket. Requests still open become orphans. NULL is
  * allowed. */
 void rpc_server_destroy(struct rpc_server *server);
+
+const char *rpc_server_path(const struct rpc_server *server);
 
 /* Sends a notification to every connection that has subscribed; takes `params`. */
 void rpc_server_notify(struct rpc_server *server, json_t *params);

@@ -62,7 +62,7 @@ ike_settings()
 			$(printf '%s\n' "${CHARON_TIMES[@]}" "${IKE_OPTIONS[@]}")
 			plugins {
 				kernel-kaido {
-					socket = $dir/kaidod.sock
+					socket = $dir/ike.sock
 					wait_ms = 10000
 				}
 				vici {

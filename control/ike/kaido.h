@@ -35,7 +35,7 @@
 #define KAIDO_OBJECT "kernel-kaido"
 
 struct kaido_settings {
-	char *socket;  /* of kaidod */
+	char *socket;  /* of kaidod, for charon */
 	int queue;     /* SAs that may wait for kaidod */
 	int wait_ms;   /* that charon waits for an SA to be installed, at most */
 	int linger_ms; /* for kaidod to take what is queued when charon ends */

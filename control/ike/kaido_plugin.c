@@ -22,7 +22,7 @@
 
 #define EXPORTED __attribute__((visibility("default")))
 
-#define SOCKET_DEFAULT  "/run/kaido/kaidod.sock"
+#define SOCKET_DEFAULT  "/run/kaido/ike.sock"
 #define QUEUE_DEFAULT   65536
 #define WAIT_DEFAULT_MS 250
 #define LINGER_MS       2000
@@ -164,7 +164,7 @@ EXPORTED plugin_t *kernel_kaido_plugin_create(void)
 	}
 	if (!lib->caps->keep(lib->caps, CAP_DAC_OVERRIDE))
 		DBG1(DBG_KNL,
-		     "kaido: without CAP_DAC_OVERRIDE kaidod's socket must be charon's user's");
+		     "kaido: without CAP_DAC_OVERRIDE charon's user must be in kaidod's --ike-group");
 	lib->set(lib, KAIDO_OBJECT, &plugin->kaido);
 	return &plugin->public;
 }

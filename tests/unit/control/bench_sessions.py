@@ -71,12 +71,12 @@ def run(world, clients):
     world.wait_converged()
     world.call("config.apply", config=config({**tenant("acme", 1, []), "remote-access": [access]}))
     print(f"before: {memory(kaidod):.0f} MiB")
-    plugin = Plugin(world.path("rpc"))
+    plugin = Plugin(world.path("ike.sock"))
     for generation, what in ((1, "connect"), (2, "come back, all at once")):
         requests = [r for n in range(1, clients + 1) for r in client(plugin, n, generation)]
         if generation == 2:  # charon was restarted
             plugin.close()
-            plugin = Plugin(world.path("rpc"))
+            plugin = Plugin(world.path("ike.sock"))
             requests = [r for n in range(1, clients + 1) for r in client(plugin, n, generation)]
         rate = storm(plugin, requests)
         print(f"{clients} clients {what}: {rate:.0f} operations a second, {memory(kaidod):.0f} MiB", flush=True)
@@ -94,7 +94,7 @@ def run(world, clients):
     kaidod = world.start_kaidod()
     world.wait_converged()
     print(f"kaidod killed and started: converged after {time.monotonic() - begin:.1f} s, {memory(kaidod):.0f} MiB", flush=True)
-    plugin = Plugin(world.path("rpc"), plugin.instance)
+    plugin = Plugin(world.path("ike.sock"), plugin.instance)
     plugin.call("ike.sync", sas=handles)
     rate = storm(plugin, [("ike.sa.delete", {"sa": handle}) for handle in handles])
     print(f"all disconnect: {rate:.0f} operations a second, {memory(kaidod):.0f} MiB")

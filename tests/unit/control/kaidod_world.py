@@ -128,8 +128,8 @@ class World:
 
     # -- asking --
 
-    def client(self):
-        client = Client(self.path("rpc"))
+    def client(self, name="rpc"):
+        client = Client(self.path(name))
         self.clients.append(client)
         return client
 

@@ -49,7 +49,7 @@ class Configured(Case):
         self.world.wait("charon has it all", look)
 
     def open_plugin(self):
-        client = self.world.client()
+        client = self.world.client("ike.sock")
         client.call("ike.open", protocol=1, instance="0123456789abcdef", version="test")
         return client
 
@@ -123,6 +123,7 @@ class Configured(Case):
         self.world.wait("it says what is missing", lambda: any("plugin" in text for text in self.told()))
         state = self.call("system.status")["charon"]
         self.assertEqual((state["wanted"], state["connected"], state["plugin"], state["settled"]), (1, True, False, False))
+        self.assertEqual(state["socket"], self.world.path("ike.sock"))
         self.assertEqual(self.charon.take(), [])
         plugin = self.open_plugin()
         self.begun()

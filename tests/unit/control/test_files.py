@@ -125,7 +125,7 @@ class Disk(Case):
         self.assertFalse(self.call("system.status")["store"]["writable"])
         self.refused(4, "trace.start", packets=5)
         # A charon that can't be noted has not opened: nothing that it says is done.
-        client = self.world.client()
+        client = self.world.client("ike.sock")
         with self.assertRaisesRegex(RpcError, "can't be written"):
             client.call("ike.open", protocol=1, instance="1234567812345678", version="x")
         with self.assertRaisesRegex(RpcError, "ike.open first"):

@@ -104,10 +104,10 @@ class Roles(Case):
     def setUp(self):
         self.world = World(Case.kaidod)
         self.addCleanup(self.world.close)
-        self.world.start_kaidod("--operator-group", "adm", "--auditor-group", "games")
+        self.world.start_kaidod("--operator-group", "adm", "--auditor-group", "games", "--ike-group", "uucp")
         self.call = self.world.call
 
-    def ask_as(self, user, method, group=None):
+    def ask_as(self, user, method, group=None, path="rpc"):
         """The answer that a process of that user gets."""
         account = pwd.getpwnam(user)
         parts = os.pipe()
@@ -117,7 +117,7 @@ class Roles(Case):
                 os.setgroups([])
                 os.setgid(account.pw_gid if group is None else group)
                 os.setuid(account.pw_uid)
-                client = Client(self.world.path("rpc"))
+                client = Client(self.world.path(path))
                 client.raw(b'{"jsonrpc":"2.0","id":1,"method":"%s"}\n' % method.encode())
                 os.write(parts[1], json.dumps(client.line()).encode())
             except BaseException as error:
@@ -142,6 +142,49 @@ class Roles(Case):
         entries = self.call("audit.list")["entries"]
         self.assertEqual(sum(e["result"] == "refused for the role" for e in entries), 5)
         self.assertTrue(all(e["who"] == "nobody" for e in entries))
+
+    PLUGINS = ("ike.open", "ike.sa.set", "ike.sa.update", "ike.sa.delete", "ike.sync", "ike.event")
+
+    def test_charons_socket(self):
+        """charon's plugin may call what is made for it, there; nobody else may, and it nothing else."""
+        import grp
+        charon = grp.getgrnam("uucp").gr_gid
+        self.assertEqual(os.stat(self.world.path("ike.sock")).st_mode & 0o777, 0o660)
+        self.assertEqual(os.stat(self.world.path("ike.sock")).st_gid, charon)
+        for who, group in (("root", None), ("nobody", charon)):
+            for method in self.PLUGINS:  # it gets as far as its params
+                self.assertNotEqual(self.ask_as(who, method, group, "ike.sock")["error"]["code"], 1, method)
+        entries = len(self.call("audit.list")["entries"])
+        others = ("system.status", "config.get", "config.apply", "sa.list", "audit.list", "event.subscribe",
+                  "ike.list", "ike.disconnect")
+        for method in others:
+            self.assertEqual(self.ask_as("root", method, None, "ike.sock")["error"]["code"], 1, method)
+        for method in self.PLUGINS:
+            error = self.ask_as("root", method)["error"]
+            self.assertEqual(error["code"], 1, method)
+            self.assertIn("charon's plugin alone", error["message"])
+        self.assertIn("result", self.ask_as("root", "ike.list"))
+        for name, path in (("adm", "ike.sock"), ("games", "ike.sock")):
+            answer = self.ask_as("nobody", "ike.open", grp.getgrnam(name).gr_gid, path)
+            self.assertIn("Permission denied", answer.get("failed", ""), answer)
+        self.assertEqual(self.ask_as("nobody", "system.status", charon)["error"]["code"], 1)
+
+        noted = self.call("audit.list")["entries"][:-entries or None]
+        self.assertEqual([(e["method"], e["role"]) for e in reversed(noted)],
+                         [(m, "ike") for m in others] + [(m, "operator") for m in self.PLUGINS])
+        self.assertTrue(all(e["result"] == "refused for the role" for e in noted))
+
+    def test_charons_socket_without_a_group(self):
+        """Who can reach it all the same, and isn't kaidod's user, is refused by his credentials."""
+        self.world.stop_kaidod()
+        self.world.start_kaidod("--ike-socket", self.world.path("charons"))
+        self.assertEqual(os.stat(self.world.path("charons")).st_mode & 0o777, 0o600)
+        self.assertFalse(os.path.exists(self.world.path("ike.sock")))
+        os.chmod(self.world.path("charons"), 0o666)
+        error = self.ask_as("nobody", "ike.open", None, "charons")["error"]
+        self.assertEqual(error["code"], 1)
+        self.assertIn("--ike-group", error["message"])
+        self.assertEqual(self.ask_as("root", "ike.open", None, "charons")["error"]["code"], -32602)
 
 
 class Validation(Case):

@@ -47,7 +47,7 @@ class Sessions(Case):
         self.addCleanup(lambda: [plugin.close() for plugin in self.plugins])
 
     def plugin(self, instance=None):
-        self.plugins.append(Plugin(self.world.path("rpc"), instance))
+        self.plugins.append(Plugin(self.world.path("ike.sock"), instance))
         return self.plugins[-1]
 
     def configure(self, *tunnels, access=(), name="acme", **more):
@@ -156,9 +156,13 @@ class Site(Sessions):
                     plugin.call("ike.sa.set", **{**good, **more})
                 self.assertEqual(caught.exception.code, code, caught.exception)
         self.assertEqual(self.tables(), before)
-        self.refused(3, "ike.sa.set", **good)
-        self.refused(-32602, "ike.open", protocol=2, instance="0123456789abcdef")
-        self.refused(-32602, "ike.open", protocol=1, instance="0123")
+        stranger = self.world.client("ike.sock")
+        with self.assertRaisesRegex(RpcError, "^3: .*ike.open first"):
+            stranger.call("ike.sa.set", **good)
+        with self.assertRaisesRegex(RpcError, "^-32602: "):
+            stranger.call("ike.open", protocol=2, instance="0123456789abcdef")
+        with self.assertRaisesRegex(RpcError, "^-32602: "):
+            stranger.call("ike.open", protocol=1, instance="0123")
         self.assertEqual(plugin.call("ike.sa.set", **good), {"installed": True})
         with self.assertRaisesRegex(RpcError, "in use by an SA that IKE negotiated"):
             self.call("sa.add", tenant="acme", tunnel="manual", sa={"direction": "in", "spi": good["spi"],

@@ -105,7 +105,7 @@ class Charon(Case):
             self.sent = {}
         self.waiting = []
         handle = self.plugin.handle if self.plugin is not None else 0
-        self.plugin = Plugin(self.world.path("rpc"), instance)
+        self.plugin = Plugin(self.world.path("ike.sock"), instance)
         self.plugin.handle = handle
         self.sync()
 
