@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "address.h"
+#include "tunnel_share.h"
 
 struct attachment *attachment_hold(struct attachment *attachment)
 {
@@ -54,8 +55,10 @@ void tenant_release(struct tenant *tenant)
 		return;
 	for (size_t i = 0; i < tenant->n_attachments; i++)
 		attachment_release(tenant->attachments[i]);
-	for (size_t i = 0; i < tenant->n_tunnels; i++)
+	for (size_t i = 0; tenant->share == NULL && i < tenant->n_tunnels; i++)
 		tunnel_release(tenant->tunnels[i]);
+	tunnel_share_destroy(tenant->share);
+	tenant_release(tenant->base);
 	for (size_t i = 0; i < tenant->n_remote_access; i++)
 		remote_access_release(tenant->remote_access[i]);
 	free(tenant->attachments);
@@ -112,7 +115,8 @@ struct tunnel *tunnel_copy(const struct tunnel *tunnel)
 	return NULL;
 }
 
-struct tenant *tenant_copy(const struct tenant *tenant)
+/* All but its tunnels, for which there is room. */
+static struct tenant *tenant_copy_empty(const struct tenant *tenant, size_t room)
 {
 	struct tenant *copy = malloc(sizeof(*copy));
 	bool failed = false;
@@ -121,6 +125,9 @@ struct tenant *tenant_copy(const struct tenant *tenant)
 		return NULL;
 	*copy = *tenant;
 	copy->references = 1;
+	copy->n_tunnels = 0;
+	copy->share = NULL;
+	copy->base = NULL;
 	copy->label = text_copy(tenant->label, &failed);
 	copy->service = text_copy(tenant->service, &failed);
 	copy->service_code = text_copy(tenant->service_code, &failed);
@@ -128,26 +135,44 @@ struct tenant *tenant_copy(const struct tenant *tenant)
 		array_copy(tenant->routes, tenant->n_routes, sizeof(*tenant->routes), &failed);
 	copy->attachments = array_copy(tenant->attachments, tenant->n_attachments,
 				       sizeof(*tenant->attachments), &failed);
-	copy->tunnels =
-		array_copy(tenant->tunnels, tenant->n_tunnels, sizeof(*tenant->tunnels), &failed);
+	copy->tunnels = calloc(room + 1, sizeof(struct tunnel *));
+	failed |= copy->tunnels == NULL;
 	copy->remote_access = array_copy(tenant->remote_access, tenant->n_remote_access,
 					 sizeof(*tenant->remote_access), &failed);
 	for (size_t i = 0; copy->attachments != NULL && i < copy->n_attachments; i++)
 		attachment_hold(copy->attachments[i]);
-	for (size_t i = 0; copy->tunnels != NULL && i < copy->n_tunnels; i++)
-		tunnel_hold(copy->tunnels[i]);
 	for (size_t i = 0; copy->remote_access != NULL && i < copy->n_remote_access; i++)
 		remote_access_hold(copy->remote_access[i]);
 	if (copy->remote_access == NULL)
 		copy->n_remote_access = 0;
 	if (copy->attachments == NULL)
 		copy->n_attachments = 0;
-	if (copy->tunnels == NULL)
-		copy->n_tunnels = 0;
 	if (!failed)
 		return copy;
 	tenant_release(copy);
 	return NULL;
+}
+
+struct tenant *tenant_copy(const struct tenant *tenant)
+{
+	struct tenant *copy = tenant_copy_empty(tenant, tenant->n_tunnels);
+
+	for (size_t i = 0; copy != NULL && i < tenant->n_tunnels; i++)
+		copy->tunnels[copy->n_tunnels++] = tunnel_hold(tenant->tunnels[i]);
+	return copy;
+}
+
+struct tenant *tenant_derive(struct tenant *base, size_t room, struct tunnel_share *share)
+{
+	struct tenant *tenant = share == NULL ? NULL : tenant_copy_empty(base, room);
+
+	if (tenant == NULL) {
+		tunnel_share_destroy(share);
+		return NULL;
+	}
+	tenant->share = share;
+	tenant->base = tenant_hold(base);
+	return tenant;
 }
 
 struct model *model_create(void)
@@ -240,22 +265,28 @@ struct attachment *tenant_attachment(const struct tenant *tenant, const char *na
 	return NULL;
 }
 
-struct tunnel *tenant_tunnel(const struct tenant *tenant, const char *name)
+size_t tenant_tunnel_position(const struct tenant *tenant, const char *name)
 {
 	size_t low = 0, high = tenant->n_tunnels;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		int order = strcmp(tenant->tunnels[middle]->name, name);
 
-		if (order == 0)
-			return tenant->tunnels[middle];
-		if (order < 0)
+		if (strcmp(tenant->tunnels[middle]->name, name) < 0)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return NULL;
+	return low;
+}
+
+struct tunnel *tenant_tunnel(const struct tenant *tenant, const char *name)
+{
+	size_t i = tenant_tunnel_position(tenant, name);
+
+	if (i == tenant->n_tunnels || strcmp(tenant->tunnels[i]->name, name) != 0)
+		return NULL;
+	return tenant->tunnels[i];
 }
 
 struct sa *tunnel_sa(const struct tunnel *tunnel, enum abi_sa_direction direction, uint32_t spi)

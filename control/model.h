@@ -180,6 +180,8 @@ struct remote_access {
 	uint32_t lockout_seconds;
 };
 
+struct tunnel_share;
+
 struct tenant {
 	unsigned int references;
 	uint32_t id;
@@ -191,6 +193,9 @@ struct tenant {
 	size_t n_attachments;
 	struct tunnel **tunnels; /* by name */
 	size_t n_tunnels;
+	/* Who holds the tunnels, one or the other: this tenant each of them (NULL), or these two. */
+	struct tunnel_share *share;
+	struct tenant *base;
 	struct remote_access **remote_access; /* by name */
 	size_t n_remote_access;
 	struct route *routes;
@@ -220,6 +225,11 @@ void tenant_release(struct tenant *tenant);
 /* Copies with one reference that share their members; NULL: out of memory. */
 struct tenant *tenant_copy(const struct tenant *tenant);
 struct tunnel *tunnel_copy(const struct tunnel *tunnel);
+/*
+ * Another one without tunnels yet, with room for so many, which `base` or `share` hold. Takes the share, also
+ * where it fails; NULL: no memory (also of the share).
+ */
+struct tenant *tenant_derive(struct tenant *base, size_t room, struct tunnel_share *share);
 
 struct model *model_create(void);
 /* Another model of the same members. NULL: out of memory. */
@@ -231,6 +241,8 @@ struct tenant *model_tenant(const struct model *model, const char *name);
 struct attachment *model_underlay(const struct model *model, const char *name);
 struct attachment *tenant_attachment(const struct tenant *tenant, const char *name);
 struct tunnel *tenant_tunnel(const struct tenant *tenant, const char *name);
+/* Where it stands or would stand. */
+size_t tenant_tunnel_position(const struct tenant *tenant, const char *name);
 struct remote_access *tenant_remote_access(const struct tenant *tenant, const char *name);
 const struct user *remote_access_user(const struct remote_access *access, const char *name);
 struct sa *tunnel_sa(const struct tunnel *tunnel, enum abi_sa_direction direction, uint32_t spi);

@@ -48,6 +48,7 @@ static struct session_tenant *tenant_get(struct sessions *sessions, const struct
 	if (made == NULL)
 		return NULL;
 	made->id = tenant->id;
+	STAILQ_INIT(&made->changes);
 	snprintf(made->name, sizeof(made->name), "%s", tenant->name);
 	*slot = made;
 	return made;
@@ -58,20 +59,14 @@ static void tenant_drop(struct sessions *sessions, struct session_tenant *tenant
 	if (tenant->n_sessions > 0)
 		return;
 	sessions->by_tenant[tenant->id] = NULL;
+	session_changes_forget(tenant);
+	free(tenant->free);
 	tenant_release(tenant->made);
 	tenant_release(tenant->made_of);
 	free(tenant);
 }
 
 /* -- sessions -- */
-
-void session_touch(struct session *session)
-{
-	tunnel_release(session->made);
-	session->made = NULL;
-	tenant_release(session->tenant->made);
-	session->tenant->made = NULL;
-}
 
 void session_name(char name[ABI_NAME_LEN], const char *owner, uint32_t tunnel_id)
 {
@@ -94,7 +89,8 @@ struct session *session_create(struct sessions *sessions, const struct session_o
 	struct session_tenant *tenant = tenant_get(sessions, owner->tenant);
 	struct session *session = calloc(1, sizeof(*session));
 
-	if (slot == NULL || tenant == NULL || session == NULL)
+	if (slot == NULL || tenant == NULL || session == NULL ||
+	    session_place_take(tenant, &session->place) < 0)
 		goto fail;
 	session->instance = instance;
 	session->if_id = if_id;
@@ -109,11 +105,11 @@ struct session *session_create(struct sessions *sessions, const struct session_o
 	else
 		session_name(session->name, session->owner, tunnel_id);
 	if (session_tree_put(&sessions->by_key, session, session_key_order) < 0)
-		goto fail;
+		goto fail_place;
 	if (session_is_client(session) &&
 	    session_tree_put(&tenant->clients, session, session_name_order) < 0) {
 		tdelete(session, &sessions->by_key, session_key_order);
-		goto fail;
+		goto fail_place;
 	}
 	*slot = session;
 	TAILQ_INSERT_TAIL(&sessions->list, session, link);
@@ -121,6 +117,8 @@ struct session *session_create(struct sessions *sessions, const struct session_o
 	tenant->n_sessions++;
 	tenant->n_clients += session_is_client(session);
 	return session;
+fail_place:
+	session_place_free(tenant, session->place);
 fail:
 	free(session);
 	if (tenant != NULL)
@@ -199,7 +197,8 @@ void session_destroy(struct sessions *sessions, struct session *session)
 	struct session_tenant *tenant = session->tenant;
 
 	networks_release(session);
-	session_touch(session);
+	session_change_end(session);
+	session_place_free(tenant, session->place);
 	tdelete(session, &sessions->by_key, session_key_order);
 	if (session_is_client(session))
 		tdelete(session, &tenant->clients, session_name_order);

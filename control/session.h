@@ -98,6 +98,16 @@ struct session {
 	struct tunnel *made;    /* in the effective model; NULL: to be made anew */
 	struct tunnel *made_of; /* the configured tunnel, or the remote access */
 	struct remote_access *made_of_access;
+	uint32_t place;                /* of `made` in its tenant's tunnel_share */
+	struct session_change *change; /* NULL: none since its tenant was made */
+};
+
+/* A session that has changed, by what is left of it when it is gone. */
+struct session_change {
+	STAILQ_ENTRY(session_change) link;
+	struct session *session; /* NULL: it is gone */
+	uint32_t place;
+	char name[ABI_NAME_LEN];
 };
 
 /* Those of one tenant. */
@@ -108,8 +118,14 @@ struct session_tenant {
 	void *prefixes; /* tree of session_prefix */
 	size_t n_sessions;
 	size_t n_clients;
-	struct tenant *made; /* in the effective model; NULL: to be made anew */
+	struct tenant *made; /* in the effective model, but for `changes`; NULL: to be made anew */
 	struct tenant *made_of;
+	STAILQ_HEAD(session_changes, session_change) changes; /* in their order */
+	size_t n_changes;
+	uint32_t *free; /* places; has room for n_places */
+	uint32_t n_free;
+	uint32_t free_room;
+	uint32_t n_places; /* ever taken */
 };
 
 /* An IKE SA: there while its SAs are, or the plugin has told of it and not of its end. */
@@ -219,8 +235,6 @@ int session_networks_set(struct session *session, struct abi_address *networks, 
 /* What a client's tunnel is called. */
 void session_name(char name[ABI_NAME_LEN], const char *owner, uint32_t tunnel_id);
 uint64_t session_clock(void); /* monotonic seconds, never 0 */
-/* Its tunnel has to be made anew. */
-void session_touch(struct session *session);
 
 static inline bool session_is_client(const struct session *session)
 {
@@ -242,6 +256,13 @@ struct session_ike *sessions_ike_get(struct sessions *sessions, uint64_t instanc
 void session_ike_take(struct session_ike *ike, struct session_sa *sa);
 /* Frees it where nothing is left of it. */
 void session_ike_drop(struct sessions *sessions, struct session_ike *ike);
+
+/* -- session_change.c: what has changed -- */
+
+/* Its tunnel has to be made anew. */
+void session_touch(struct session *session);
+/* The tenant was made with all changes. */
+void session_changes_forget(struct session_tenant *tenant);
 
 /* -- session_ike.c: IKE SAs -- */
 

@@ -7,6 +7,7 @@
 
 #include "claims.h"
 #include "session.h"
+#include "tunnel_share.h"
 
 /* -- whose ids are -- */
 
@@ -102,23 +103,25 @@ static void client_visit(const void *node, VISIT visit, void *closure)
 		walk->clients[walk->n++] = *(struct session *const *)node;
 }
 
-static struct tunnel *site_tunnel(struct sessions *sessions, struct tunnel *tunnel)
+/* The session's tunnel at its place of the share, which holds it. NULL: no memory. */
+static struct tunnel *tunnel_lay(struct sessions *sessions, struct session *session,
+				 struct tenant *made)
+{
+	struct tunnel *tunnel = session_tunnel(session, sessions_owner(sessions, session->if_id));
+
+	if (tunnel == NULL || tunnel_share_put(made->share, session->place, tunnel) < 0)
+		return NULL;
+	return tunnel;
+}
+
+/* The configured one, which the base holds, unless a session is laid over it. */
+static struct tunnel *site_tunnel(struct sessions *sessions, struct tunnel *tunnel,
+				  struct tenant *made)
 {
 	struct session *session =
 		tunnel->ike == NULL ? NULL : sessions_by_tunnel(sessions, tunnel->id);
 
-	if (session == NULL)
-		return tunnel_hold(tunnel);
-	return session_tunnel(session, sessions_owner(sessions, session->if_id));
-}
-
-/* Takes the tunnel, and the place of what stood there. */
-static int tunnel_put(struct tenant *tenant, struct tunnel *tunnel)
-{
-	if (tunnel == NULL)
-		return -ENOMEM;
-	tenant->tunnels[tenant->n_tunnels++] = tunnel;
-	return 0;
+	return session == NULL ? tunnel : tunnel_lay(sessions, session, made);
 }
 
 /* Configured tunnels and clients, both by name already. */
@@ -126,59 +129,117 @@ static int tunnels_lay(struct sessions *sessions, const struct tenant *base,
 		       const struct walk *walk, struct tenant *made)
 {
 	size_t i = 0, k = 0;
-	int ret = 0;
 
-	while (ret == 0 && (i < base->n_tunnels || k < walk->n)) {
+	while (i < base->n_tunnels || k < walk->n) {
 		int order = i == base->n_tunnels ? 1
 			    : k == walk->n       ? -1
 					   : strcmp(base->tunnels[i]->name, walk->clients[k]->name);
+		struct tunnel *tunnel = order <= 0 ? site_tunnel(sessions, base->tunnels[i], made)
+						   : tunnel_lay(sessions, walk->clients[k], made);
 
-		if (order <= 0) {
-			ret = tunnel_put(made, site_tunnel(sessions, base->tunnels[i++]));
-			k += order == 0; /* never: sessions_follow() */
-			continue;
-		}
-		ret = tunnel_put(made,
-				 session_tunnel(walk->clients[k],
-						sessions_owner(sessions, walk->clients[k]->if_id)));
-		k++;
+		if (tunnel == NULL)
+			return -ENOMEM;
+		made->tunnels[made->n_tunnels++] = tunnel;
+		i += order <= 0;
+		k += order >= 0; /* never both: sessions_follow() */
 	}
-	return ret;
+	return 0;
 }
 
-/* A reference is the caller's; NULL: no memory. */
-static struct tenant *tenant_effective(struct sessions *sessions, struct tenant *base)
+/* From all of its sessions. A reference is the caller's, as below; NULL: no memory. */
+static struct tenant *tenant_make(struct sessions *sessions, struct session_tenant *own,
+				  struct tenant *base)
 {
-	struct session_tenant *own =
-		base->id < sessions->n_by_tenant ? sessions->by_tenant[base->id] : NULL;
-	struct walk walk = { 0 };
-	struct tunnel **tunnels;
-	struct tenant *made;
+	struct walk walk = { .clients = calloc(own->n_clients + 1, sizeof(struct session *)) };
+	struct tenant *made = tenant_derive(base, base->n_tunnels + own->n_clients,
+					    tunnel_share_create(NULL, own->n_places));
 	int ret = -ENOMEM;
 
-	if (own == NULL)
-		return tenant_hold(base);
-	if (own->made != NULL && own->made_of == base)
-		return tenant_hold(own->made);
-	walk.clients = calloc(own->n_clients + 1, sizeof(struct session *));
-	tunnels = calloc(base->n_tunnels + own->n_clients + 1, sizeof(struct tunnel *));
-	made = tenant_copy(base);
-	if (walk.clients != NULL && tunnels != NULL && made != NULL) {
-		for (size_t i = 0; i < made->n_tunnels; i++)
-			tunnel_release(made->tunnels[i]);
-		free(made->tunnels);
-		made->tunnels = tunnels;
-		made->n_tunnels = 0;
-		tunnels = NULL;
+	if (walk.clients != NULL && made != NULL) {
 		twalk_r(own->clients, client_visit, &walk);
 		ret = tunnels_lay(sessions, base, &walk, made);
 	}
 	free(walk.clients);
-	free(tunnels);
-	if (ret < 0) {
-		tenant_release(made);
-		return NULL;
+	if (ret == 0)
+		return made;
+	tenant_release(made);
+	return NULL;
+}
+
+/* Puts the tunnel in the place of its namesake, or adds it; NULL: that one goes. There is room. */
+static void tunnel_stand(struct tenant *made, const char *name, struct tunnel *tunnel)
+{
+	size_t i = tenant_tunnel_position(made, name), after = made->n_tunnels - i;
+	struct tunnel **at = &made->tunnels[i];
+	bool there = after > 0 && strcmp((*at)->name, name) == 0;
+
+	if (tunnel != NULL && !there) {
+		memmove(at + 1, at, after * sizeof(struct tunnel *));
+		made->n_tunnels++;
 	}
+	if (tunnel != NULL) {
+		*at = tunnel;
+	} else if (there) {
+		memmove(at, at + 1, (after - 1) * sizeof(struct tunnel *));
+		made->n_tunnels--;
+	}
+}
+
+/* In place of a session that is gone stands the configured tunnel, or nothing. */
+static int change_lay(struct sessions *sessions, const struct session_change *change,
+		      struct tenant *made)
+{
+	struct tunnel *tunnel;
+
+	if (change->session != NULL) {
+		tunnel = tunnel_lay(sessions, change->session, made);
+		if (tunnel == NULL)
+			return -ENOMEM;
+	} else {
+		tunnel = tenant_tunnel(made->base, change->name);
+	}
+	tunnel_stand(made, change->name, tunnel);
+	return change->session != NULL ? 0 : tunnel_share_put(made->share, change->place, NULL);
+}
+
+/* As it was made last, with what has changed since. */
+static struct tenant *tenant_follow(struct sessions *sessions, struct session_tenant *own)
+{
+	const struct tenant *last = own->made;
+	struct tenant *made = tenant_derive(own->made_of, last->n_tunnels + own->n_changes,
+					    tunnel_share_create(last->share, own->n_places));
+	const struct session_change *change;
+
+	if (made == NULL)
+		return NULL;
+	memcpy(made->tunnels, last->tunnels, last->n_tunnels * sizeof(struct tunnel *));
+	made->n_tunnels = last->n_tunnels;
+	STAILQ_FOREACH (change, &own->changes, link) {
+		if (change_lay(sessions, change, made) < 0) {
+			tenant_release(made);
+			return NULL;
+		}
+	}
+	return made;
+}
+
+static struct tenant *tenant_effective(struct sessions *sessions, struct tenant *base)
+{
+	struct session_tenant *own =
+		base->id < sessions->n_by_tenant ? sessions->by_tenant[base->id] : NULL;
+	struct tenant *made;
+
+	if (own == NULL)
+		return tenant_hold(base);
+	if (own->made == NULL || own->made_of != base)
+		made = tenant_make(sessions, own, base);
+	else if (!STAILQ_EMPTY(&own->changes))
+		made = tenant_follow(sessions, own);
+	else
+		return tenant_hold(own->made);
+	if (made == NULL)
+		return NULL;
+	session_changes_forget(own);
 	tenant_release(own->made);
 	tenant_release(own->made_of);
 	own->made = tenant_hold(made);
