@@ -199,7 +199,7 @@ class Gateway:
             now >= then + 2 for now, then in zip(self.counters.polls(), before)))
         tenants = [0] + [tenant.id for tenant in self.client.dump("tenant")]
         self.wait("every packet is accounted for", lambda: all(
-            self.in_flight(tenant) == 0 for tenant in tenants), patience=20)
+            self.in_flight(tenant) == 0 for tenant in tenants))
 
     # What became of the packets
 

@@ -18,6 +18,7 @@ from .gateway import PATIENCE
 CLONE_NEWNET = 0x40000000
 ETH_P_ALL = 3
 PACKET_OUTGOING = 4
+SO_RCVBUFFORCE = 33
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -37,13 +38,13 @@ def wire_device(name):
 class Wire:
     def __init__(self, name):
         self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
         self.socket.bind((f"kaido-{name}", ETH_P_ALL))
 
     def send(self, frame):
         self.socket.send(bytes(frame))
 
-    def receive(self, what="a frame", patience=PATIENCE / 4):
+    def receive(self, what="a frame", patience=PATIENCE):
         """The next frame that the gateway sent."""
         deadline = time.monotonic() + patience
         while True:
