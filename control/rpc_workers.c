@@ -90,12 +90,13 @@ static json_t *worker_render(const struct worker_load *load, const struct counte
 
 	worker_load_read(load, map, writer, &row, &recent);
 	return json_pack(
-		"{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:{s:I, s:I, s:I}, s:o, s:o}",
+		"{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:{s:I, s:I, s:I}, s:o, s:o}",
 		"worker", (int)writer, "lcore", (json_int_t)row.lcore, "packets",
 		(json_int_t)row.packets, "polls", (json_int_t)row.polls, "busy_polls",
 		(json_int_t)row.busy_polls, "sleeps", (json_int_t)row.sleeps, "busy_cycles",
-		(json_int_t)row.busy_cycles, "idle_cycles", (json_int_t)row.idle_cycles, "bursts",
-		bursts_render(&row), "sampled", "polls", (json_int_t)row.sampled_polls, "packets",
+		(json_int_t)row.busy_cycles, "idle_cycles", (json_int_t)row.idle_cycles,
+		"early_packets", (json_int_t)row.early_packets, "bursts", bursts_render(&row),
+		"sampled", "polls", (json_int_t)row.sampled_polls, "packets",
 		(json_int_t)row.sampled_packets, "cycles", (json_int_t)row.sampled_cycles, "stages",
 		stages_render(&row), "recent", recent_render(&recent, map->header.tsc_hz));
 }

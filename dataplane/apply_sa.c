@@ -423,8 +423,12 @@ void sa_undo(struct apply *a, struct undo *undo)
 
 void sa_settle(struct apply *a, struct undo *undo)
 {
-	if (undo->sa.record.direction == ABI_SA_OUT && undo->did != DID_CHANGE)
+	if (undo->did == DID_CHANGE)
+		return;
+	if (undo->sa.record.direction == ABI_SA_OUT)
 		tunnel_publish(a, undo->sa.record.tunnel);
+	else
+		sad_announce(a->gw->tables->sad);
 }
 
 void sa_bury(struct apply *a)

@@ -9,6 +9,7 @@
 #include <rte_prefetch.h>
 
 #include "dummy.h"
+#include "early.h"
 #include "ecn.h"
 #include "ip_header.h"
 #include "mss.h"
@@ -32,13 +33,17 @@ static inline const uint8_t *packet_esp(const struct packet *p)
 	return p->l3 + p->esp_offset;
 }
 
-static void inbound_unknown(struct worker *w, struct packet *p, enum drop_reason reason)
+/* spi: 0 where the packet was too short to have one. */
+static __attribute__((noinline)) void inbound_unknown(struct worker *w, struct packet *p,
+						      uint32_t spi)
 {
 	struct counters_tenant *underlay = &w->stats.tenant[0];
 
+	if (spi != 0 && early_hold(w, p))
+		return;
 	underlay->in_packets++;
 	underlay->in_bytes += p->length;
-	packet_drop(w, p, reason);
+	packet_drop(w, p, spi == 0 ? DROP_frame_short : DROP_spi_unknown);
 }
 
 /* SPI -> SA, once for packets in a row; what will be needed of it is on its way to the cache. */
@@ -77,7 +82,7 @@ static void inbound_find(struct worker *w, struct packet_list *list)
 		uint32_t k = run[i];
 
 		if (unlikely(id[k] == 0)) {
-			inbound_unknown(w, p, spi[k] == 0 ? DROP_frame_short : DROP_spi_unknown);
+			inbound_unknown(w, p, spi[k]);
 			continue;
 		}
 		p->sa = &sas[id[k]];

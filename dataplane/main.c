@@ -26,6 +26,7 @@
 
 #include "control_loop.h"
 #include "deadline.h"
+#include "early.h"
 #include "eal.h"
 #include "esp_udp_socket.h"
 #include "event.h"
@@ -50,6 +51,7 @@
 #define RING_SIZE          4096 /* packets between workers and the main lcore, each way */
 #define MBUF_CACHE         256
 #define REASSEMBLY_BUFFERS 8 /* one in so many of the pool's may be held, by all workers */
+#define EARLY_BUFFERS      8 /* the same */
 
 struct tx_lock {
 	uint32_t lock;
@@ -277,6 +279,16 @@ static int worker_reassembly(struct worker *w, const struct options *o, int sock
 				 &w->reassembly);
 }
 
+static int worker_early(struct worker *w, const struct options *o, int socket)
+{
+	uint64_t us = rte_get_tsc_hz() / 1000000;
+	uint32_t buffers = RTE_MIN(o->early, o->mbufs / EARLY_BUFFERS / o->workers);
+
+	if (buffers == 0)
+		return 0;
+	return early_create(buffers, o->early_ms * 1000 * us, us, socket, &w->early);
+}
+
 static int process_workers(struct process *p)
 {
 	struct gateway *gw = &p->gw;
@@ -298,7 +310,8 @@ static int process_workers(struct process *p)
 						    sizeof(*w->error_refill), 64, (int)socket);
 		w->events = event_ring_create();
 		if (w->inbox == NULL || w->error_refill == NULL || w->events == NULL ||
-		    worker_reassembly(w, &p->options, (int)socket) != 0)
+		    worker_reassembly(w, &p->options, (int)socket) != 0 ||
+		    worker_early(w, &p->options, (int)socket) != 0)
 			return -ENOMEM;
 		w->tables = gw->tables;
 		w->stats = stats_writer(gw->stats, i + 1);
@@ -370,6 +383,7 @@ static void process_end(struct process *p)
 	for (uint32_t i = 0; i < gw->workers; i++) {
 		ring_free(p->worker[i]->inbox);
 		reassembly_destroy(p->worker[i]->reassembly);
+		early_destroy(p->worker[i]->early);
 		rte_free(p->worker[i]->error_refill);
 		event_ring_destroy(p->worker[i]->events);
 		rte_free(p->worker[i]);

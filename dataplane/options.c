@@ -32,6 +32,9 @@ static const char usage[] =
 	"  --promiscuous              take frames to any MAC address from the devices\n"
 	"  --reassembly SECONDS       how long fragments of ESP wait for each other; 0: they are\n"
 	"                             dropped (60)\n"
+	"  --early N                  buffers of a worker for ESP that is ahead of its SA; 0: it is\n"
+	"                             dropped (1024)\n"
+	"  --early-ms MSEC            how long such ESP waits for its SA (500)\n"
 	"  --hold                     do not take packets before the first configuration\n"
 	"  --aead KIND                auto, vaes, ipsec-mb or openssl (auto)\n"
 	"  --isa SET                  auto, sse, avx, avx2 or avx512 (auto)\n"
@@ -62,6 +65,8 @@ enum {
 	OPT_MTU,
 	OPT_PROMISCUOUS,
 	OPT_REASSEMBLY,
+	OPT_EARLY,
+	OPT_EARLY_MS,
 	OPT_HOLD,
 	OPT_AEAD,
 	OPT_ISA,
@@ -94,6 +99,8 @@ static const struct option long_options[] = {
 	{ "mtu", required_argument, NULL, OPT_MTU },
 	{ "promiscuous", no_argument, NULL, OPT_PROMISCUOUS },
 	{ "reassembly", required_argument, NULL, OPT_REASSEMBLY },
+	{ "early", required_argument, NULL, OPT_EARLY },
+	{ "early-ms", required_argument, NULL, OPT_EARLY_MS },
 	{ "hold", no_argument, NULL, OPT_HOLD },
 	{ "aead", required_argument, NULL, OPT_AEAD },
 	{ "isa", required_argument, NULL, OPT_ISA },
@@ -345,6 +352,10 @@ static int parse_option(int opt, const char *arg, struct options *o)
 		return 0;
 	case OPT_REASSEMBLY:
 		return parse_u32("reassembly", arg, 0, 120, &o->reassembly_s);
+	case OPT_EARLY:
+		return parse_u32("early", arg, 0, 65536, &o->early);
+	case OPT_EARLY_MS:
+		return parse_u32("early-ms", arg, 1, 60000, &o->early_ms);
 	case OPT_HOLD:
 		o->hold = true;
 		return 0;
@@ -387,11 +398,14 @@ static int parse_option(int opt, const char *arg, struct options *o)
 	}
 }
 
-/* Every descriptor of every queue may hold a buffer, and so may the rings and the neighbours. */
+/*
+ * Every descriptor of every queue may hold a buffer, and so may the rings and the neighbours, and what
+ * waits for its SA.
+ */
 static uint32_t mbufs_needed(const struct options *o)
 {
 	uint64_t queues = (uint64_t)o->ports * o->workers + 1;
-	uint64_t need = MBUFS_LEAST + 2 * queues * o->ring;
+	uint64_t need = MBUFS_LEAST + 2 * queues * o->ring + (uint64_t)o->early * o->workers;
 
 	return need < MBUFS_MAX ? (uint32_t)need : MBUFS_MAX;
 }
@@ -407,6 +421,8 @@ int options_parse(int argc, char **argv, struct options *o)
 		.mbuf_size = 2048,
 		.ring = 512,
 		.reassembly_s = 60, /* RFC 8200 section 4.5 */
+		.early = 1024,
+		.early_ms = 500,
 		.size = {
 			.max_tenants = 16384,
 			.max_attachments = 32768,

@@ -34,8 +34,10 @@ struct options {
 	uint32_t mbuf_size; /* bytes of data room, headroom not counted */
 	uint32_t idle_sleep_us;
 	uint32_t reassembly_s; /* how long fragments of ESP wait for each other; 0: they don't */
-	uint16_t mtu;          /* of all ports; 0: theirs */
-	uint16_t ring;         /* descriptors of a queue */
+	uint32_t early;    /* buffers with ESP whose SA is not there yet, of a worker; 0: none */
+	uint32_t early_ms; /* how long it waits */
+	uint16_t mtu;      /* of all ports; 0: theirs */
+	uint16_t ring;     /* descriptors of a queue */
 	bool no_huge;
 	bool hold;
 	bool promiscuous;

@@ -29,6 +29,7 @@ struct sad {
 	uint32_t *passed;
 	uint32_t count;
 	uint32_t max;
+	uint32_t announced; /* atomic */
 };
 
 static void *map_zero(size_t size)
@@ -194,6 +195,16 @@ int sad_delete(struct sad *sad, uint32_t spi)
 	}
 	sad->count--;
 	return 0;
+}
+
+void sad_announce(struct sad *sad)
+{
+	__atomic_store_n(&sad->announced, sad->announced + 1, __ATOMIC_RELEASE);
+}
+
+uint32_t sad_announced(const struct sad *sad)
+{
+	return __atomic_load_n(&sad->announced, __ATOMIC_ACQUIRE);
 }
 
 /*

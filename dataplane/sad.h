@@ -25,6 +25,13 @@ void sad_destroy(struct sad *sad);
 int sad_add(struct sad *sad, uint32_t spi, uint32_t index);
 int sad_delete(struct sad *sad, uint32_t spi);
 
+/*
+ * Says that SAs which were added are complete, with all that their packets need, and counts it: who
+ * keeps packets until their SA comes (early.h) looks again when the number has changed.
+ */
+void sad_announce(struct sad *sad);
+uint32_t sad_announced(const struct sad *sad);
+
 /* 0: unknown. */
 uint32_t sad_lookup(const struct sad *sad, uint32_t spi);
 void sad_prefetch(const struct sad *sad, uint32_t spi);

@@ -11,6 +11,7 @@
 #include <rte_ring.h>
 
 #include "dummy.h"
+#include "early.h"
 #include "reassembly.h"
 #include "reclaim.h"
 #include "rx_share.h"
@@ -89,10 +90,8 @@ static void worker_errors(struct worker *w)
 	}
 }
 
-void worker_walk(struct worker *w, uint8_t port, struct rte_mbuf **mbufs, uint32_t n)
+static __attribute__((always_inline)) inline void worker_stages(struct worker *w)
 {
-	classify_burst(w, port, mbufs, n);
-	worker_stage(w, STAGE_RX, n);
 	if (w->inbound.n != 0)
 		inbound_burst(w);
 	if (w->forward.n != 0)
@@ -101,6 +100,13 @@ void worker_walk(struct worker *w, uint8_t port, struct rte_mbuf **mbufs, uint32
 		local_burst(w);
 	worker_send(w);
 	worker_errors(w);
+}
+
+void worker_walk(struct worker *w, uint8_t port, struct rte_mbuf **mbufs, uint32_t n)
+{
+	classify_burst(w, port, mbufs, n);
+	worker_stage(w, STAGE_RX, n);
+	worker_stages(w);
 }
 
 static void worker_transmit(struct worker *w)
@@ -131,6 +137,13 @@ void worker_finish(struct worker *w)
 	}
 	rx_turn_leave(w, RX_TURN_SEND);
 	worker_drop(w);
+}
+
+void worker_go_on(struct worker *w, uint32_t n)
+{
+	worker_stages(w);
+	worker_finish(w);
+	burst_count(w, n);
 }
 
 /* A whole frame of the main lcore's. */
@@ -220,6 +233,8 @@ static uint32_t worker_poll(struct worker *w)
 		return total;
 	if (unlikely(w->reassembly != NULL && reassembly_held(w->reassembly) != 0))
 		reassembly_expire(w, rte_rdtsc());
+	if (unlikely(w->early_held != 0))
+		total += early_poll(w, rte_rdtsc());
 	for (uint32_t i = 0; i < w->rx_n; i++)
 		total += worker_poll_queue(w, &w->rx[i]);
 	if (total == 0 && w->shares != NULL)
@@ -265,6 +280,7 @@ int worker_run(void *arg)
 			idle = 0;
 		worker_account(w, n, rte_rdtsc());
 	}
+	early_end(w);
 	rte_rcu_qsbr_thread_offline(qsbr, w->id);
 	rte_rcu_qsbr_thread_unregister(qsbr, w->id);
 	return 0;

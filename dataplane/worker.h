@@ -20,6 +20,7 @@
 #include "tables.h"
 #include "vrf.h"
 
+struct early;
 struct event_ring;
 struct reassembly;
 struct rte_mbuf;
@@ -66,6 +67,8 @@ struct worker {
 	struct esn_recovery esn;
 	uint64_t *error_refill; /* [max_tenants] TSC: when the bucket of ICMP errors was empty */
 	struct reassembly *reassembly; /* of what comes by the underlay; NULL: none */
+	struct early *early;           /* ESP that is ahead of its SA; NULL: none is kept */
+	uint32_t early_held;           /* packets in it */
 	struct worker_rx rx[PORTS_MAX];
 	struct worker_tx tx[PORTS_MAX]; /* by port index */
 	bool alone; /* there is no other: nobody else takes numbers or commits to windows */
@@ -111,6 +114,8 @@ int worker_run(void *worker);
 void worker_walk(struct worker *w, uint8_t port, struct rte_mbuf **mbufs, uint32_t n);
 /* Sends, hands over, frees and counts what worker_walk() left. */
 void worker_finish(struct worker *w);
+/* A burst of n that was classified before and is in `inbound` now (or `dropped`): both, to the end. */
+void worker_go_on(struct worker *w, uint32_t n);
 /* What the main lcore sends: frames of its own, and packets whose next hop was found. */
 uint32_t worker_inbox(struct worker *w);
 

@@ -93,7 +93,8 @@ struct counters_worker {
 	uint64_t sampled_polls;
 	uint64_t sampled_packets;
 	uint64_t sampled_cycles;
-	uint64_t reserved2[5];
+	uint64_t early_packets; /* ESP that was ahead of its SA and waited until it came */
+	uint64_t reserved2[4];
 };
 static_assert(sizeof(struct counters_worker) == 384, "counters_worker is six cache lines");
 

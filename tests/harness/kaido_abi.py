@@ -148,7 +148,7 @@ CountersWorker = _record(
     ("busy_polls", u64), ("packets", u64), ("sleeps", u64), ("lcore", u64), ("reserved", u64),
     ("stage_cycles", u64 * COUNTERS_STAGES), ("stage_packets", u64 * COUNTERS_STAGES),
     ("bursts", u64 * COUNTERS_BURSTS), ("sampled_polls", u64), ("sampled_packets", u64),
-    ("sampled_cycles", u64), ("reserved2", u64 * 5))
+    ("sampled_cycles", u64), ("early_packets", u64), ("reserved2", u64 * 4))
 CountersPort = _record(
     "counters_port", ("rx_packets", u64), ("rx_bytes", u64), ("tx_packets", u64),
     ("tx_bytes", u64), ("punted", u64), ("injected", u64), ("rx_missed", u64),

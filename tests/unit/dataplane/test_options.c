@@ -49,6 +49,8 @@ static void test_defaults(void **state)
 	assert_false(o.no_huge || o.hold || o.promiscuous || o.sample_all);
 	assert_int_equal(o.size.route_bytes, 4ull << 30);
 	assert_null(o.user);
+	assert_int_equal(o.early, 1024);
+	assert_int_equal(o.early_ms, 500);
 }
 
 static void test_all(void **state)
@@ -62,7 +64,7 @@ static void test_all(void **state)
 		      "--ring 128 --mtu 1400 --promiscuous --hold --aead openssl --isa avx2 "
 		      "--max-tenants 2 --max-attachments 3 --max-tunnels 4 --max-sas 5 "
 		      "--max-neighbours 16 --route-memory 64 --stage-cycles --xdp-program /x "
-		      "--user nobody",
+		      "--user nobody --early 77 --early-ms 250",
 		      &o),
 		0);
 	assert_string_equal(o.port[0].device, "net_af_xdp0");
@@ -86,6 +88,8 @@ static void test_all(void **state)
 	assert_int_equal(o.size.route_bytes, 64 << 20);
 	assert_true(o.no_huge && o.hold && o.promiscuous && o.sample_all);
 	assert_string_equal(o.user, "nobody");
+	assert_int_equal(o.early, 77);
+	assert_int_equal(o.early_ms, 250);
 	assert_int_equal(parse("--help", &o), 1);
 	assert_int_equal(parse("--version", &o), 1);
 }
@@ -94,11 +98,16 @@ static void test_all(void **state)
 static void test_buffers_for_the_queues(void **state)
 {
 	struct options o;
+	uint32_t few;
 
 	assert_int_equal(parse("--port a=net_null0 --port b=net_null1 --workers 1-8", &o), 0);
 	assert_true(o.mbufs >= 2 * 8 * 2 * 512 + 8192);
 	assert_int_equal(parse("--port a=net_null0 --workers 0-63 --ring 32768", &o), 0);
 	assert_true(o.mbufs >= 64 * 2 * 32768);
+	assert_int_equal(parse("--port a=net_null0 --workers 0-3 --early 0", &o), 0);
+	few = o.mbufs;
+	assert_int_equal(parse("--port a=net_null0 --workers 0-3 --early 500", &o), 0);
+	assert_int_equal(o.mbufs, few + 4 * 500);
 }
 
 static void test_refused(void **state)
