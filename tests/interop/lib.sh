@@ -139,8 +139,9 @@ interop_begin()
 	tenant_device gw-a lan
 	address_add gw-a wan 192.0.2.1/24 2001:db8:a::1/64
 	route_add gw-a 192.0.2.254 2001:db8:a::ff
+	# On a busy machine it takes long until an SA that was negotiated is there.
 	gateway_create gw-a --port wan=net_af_xdp0,iface=wan \
-		--port lan=net_af_xdp1,iface=lan,xdp_prog=take
+		--port lan=net_af_xdp1,iface=lan,xdp_prog=take --early-ms 10000
 	dataplane_start gw-a
 	kaidod_start gw-a
 	guest_world
