@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * ESP that is ahead of its SA. When we begin a rekey, the peer may send with the new SA as soon as it
- * has answered (RFC 7296 section 2.8), while ours is there only when IKE has read the answer. So a
- * packet whose SPI no SA has is kept for a moment. When an SA comes that has it, the packet goes on as
- * if it had just been classified; else it is dropped as spi_unknown, as it would have been at once.
+ * ESP that is ahead of its SA. Where we begin an exchange, many peers send with the new SA as soon as
+ * they have answered (RFC 7296 section 2.8 has them wait when it is a rekey), while ours is there only
+ * when IKE has read the answer. So a packet whose SPI no SA has is kept for a moment. When an SA comes
+ * that has it, the packet goes on as if it had just been classified; else it is dropped as spi_unknown,
+ * as it would have been at once.
  *
  * Nothing of such a packet is authenticated: anybody may send some, and fill the place. So it is bounded
  * in buffers and time, and it is everybody's by shares: by a keyed hash of the outer source (IPv6: its
@@ -12,9 +13,9 @@
  * can make the moment shorter for all, down to what it was without.
  *
  * Only a commit that brings inbound SAs makes a worker look whether one is waited for, and the next
- * time not before a time that grows with the number of those that wait: it costs a worker a few per
- * cent of its time at most. Packets of a source keep their order. Nothing of the tables is held but the
- * attachment's id, with its generation.
+ * time not before a time that grows with the number of those that wait: it costs a worker about
+ * a hundredth of its time at most. Packets of a source keep their order; those that come while the SA
+ * does may overtake them. Nothing of the tables is held but the attachment's id, with its generation.
  *
  * Counters: a packet that waits is in its port's and attachment's rows alone; the underlay's or the
  * tenant's have it when that is decided, and so has a trace.
