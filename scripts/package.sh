@@ -6,21 +6,31 @@
 
 PACKAGE_CACHE=${KAIDO_CACHE:-/var/cache/kaido}
 
-# A machine whose package lists are missing or older than the archive gets them first.
+PACKAGE_TRIES=5 # mirrors stumble
+
+# package_get FOLDER PACKAGE[=VERSION]: the file, to the folder.
+package_get()
+{
+	(cd "$1" && apt-get -q -o APT::Sandbox::User=root -o Acquire::Retries=3 download "$2")
+}
+
+# package_download COMMAND [ARG...]: runs it until it succeeds. A machine whose package lists are missing or older than
+# the archive gets them first.
 package_download()
 {
-	local folder=$1 package=$2 try
+	local try
 
-	for try in 1 2 3; do
-		(cd "$folder" && apt-get -q -o APT::Sandbox::User=root download "$package") && return 0
-		notice "$package is not to be had (try $try of 3)"
-		apt-get -q -o DPkg::Lock::Timeout=300 update || true
+	for ((try = 1; try <= PACKAGE_TRIES; try++)); do
+		"$@" && return 0
+		notice "a package is not to be had (try $try of $PACKAGE_TRIES)"
+		sleep $(((try - 1) * 5))
+		apt-get -q -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 update || true
 	done
 	return 1
 }
 
-# package_unpacked FOLDER PACKAGE VERSION: to FOLDER/VERSION of the cache. Once it is there, nothing is asked of
-# the network. Not in a subshell, which would not tidy up.
+# package_unpacked FOLDER PACKAGE VERSION: to FOLDER/VERSION of the cache; VERSION may be "newest", which is the one that
+# is served. Once it is there, nothing is asked of the network. Not in a subshell, which would not tidy up.
 package_unpacked()
 {
 	local parent=$PACKAGE_CACHE/$1 package=$2 version=$3 lock work
@@ -34,9 +44,10 @@ package_unpacked()
 			work=$(mktemp -d "$parent/new.XXXXXX")
 			at_exit rm -rf "$work"
 			notice "getting $package $version"
-			package_download "$work" "$package=$version" >&2 ||
+			[[ $version == newest ]] || package+="=$version"
+			package_download package_get "$work" "$package" >&2 ||
 				die "$package $version could not be downloaded; check the network and /etc/apt/sources.list"
-			dpkg-deb -x "$work/$package"_*.deb "$work/package"
+			dpkg-deb -x "$work/${package%%=*}"_*.deb "$work/package"
 			mv "$work/package" "$parent/$version"
 		fi
 		exec {lock}>&-
