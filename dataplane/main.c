@@ -51,7 +51,6 @@
 #define RING_SIZE          4096 /* packets between workers and the main lcore, each way */
 #define MBUF_CACHE         256
 #define REASSEMBLY_BUFFERS 8 /* one in so many of the pool's may be held, by all workers */
-#define EARLY_BUFFERS      8 /* the same */
 
 struct tx_lock {
 	uint32_t lock;
@@ -282,11 +281,10 @@ static int worker_reassembly(struct worker *w, const struct options *o, int sock
 static int worker_early(struct worker *w, const struct options *o, int socket)
 {
 	uint64_t us = rte_get_tsc_hz() / 1000000;
-	uint32_t buffers = RTE_MIN(o->early, o->mbufs / EARLY_BUFFERS / o->workers);
 
-	if (buffers == 0)
+	if (o->early == 0)
 		return 0;
-	return early_create(buffers, o->early_ms * 1000 * us, us, socket, &w->early);
+	return early_create(o->early, o->early_ms * 1000 * us, us, socket, &w->early);
 }
 
 static int process_workers(struct process *p)

@@ -9,8 +9,9 @@
 
 #include "log.h"
 
-#define MBUFS_LEAST 16384
-#define MBUFS_MAX   (1u << 24)
+#define MBUFS_LEAST   16384
+#define MBUFS_MAX     (1u << 24)
+#define EARLY_BUFFERS 8 /* one in so many of --mbufs may wait for its SA, at all workers */
 
 static const char usage[] =
 	"Usage: kaido-dataplane --port NAME=DEVICE[,ARGUMENTS] [options]\n"
@@ -447,5 +448,7 @@ int options_parse(int argc, char **argv, struct options *o)
 	}
 	if (o->mbufs == 0)
 		o->mbufs = mbufs_needed(o);
+	else if (o->early > o->mbufs / EARLY_BUFFERS / o->workers)
+		o->early = o->mbufs / EARLY_BUFFERS / o->workers;
 	return 0;
 }

@@ -13,6 +13,7 @@
 
 #include "address.h"
 #include "apply.h"
+#include "early.h"
 #include "event.h"
 #include "event_notes.h"
 #include "fuzz.h"
@@ -174,6 +175,7 @@ static void worker_create(struct soft_gateway *g)
 	w->error_refill = calloc(gw->size.max_tenants, sizeof(*w->error_refill));
 	FUZZ_CHECK(w->error_refill != NULL);
 	FUZZ_CHECK(reassembly_create(1ull << 60, POOL_MBUFS / 2, 0, &w->reassembly) == 0);
+	FUZZ_CHECK(early_create(POOL_MBUFS / 64, 1ull << 60, 0, 0, &w->early) == 0);
 	w->fragment_id = &g->fragment_id;
 	w->events = event_ring_create();
 	FUZZ_CHECK(w->events != NULL);
@@ -641,6 +643,8 @@ void soft_gateway_end(struct soft_gateway *g)
 	}
 	reassembly_expire(g->worker, UINT64_MAX);
 	FUZZ_CHECK(reassembly_held(g->worker->reassembly) == 0);
+	early_end(g->worker);
+	FUZZ_CHECK(g->worker->early_held == 0);
 	trace_check(g);
 	counters_check(g);
 	mortal_check(g);

@@ -64,7 +64,7 @@ static void test_all(void **state)
 		      "--ring 128 --mtu 1400 --promiscuous --hold --aead openssl --isa avx2 "
 		      "--max-tenants 2 --max-attachments 3 --max-tunnels 4 --max-sas 5 "
 		      "--max-neighbours 16 --route-memory 64 --stage-cycles --xdp-program /x "
-		      "--user nobody --early 77 --early-ms 250",
+		      "--user nobody --early 40 --early-ms 250",
 		      &o),
 		0);
 	assert_string_equal(o.port[0].device, "net_af_xdp0");
@@ -88,7 +88,7 @@ static void test_all(void **state)
 	assert_int_equal(o.size.route_bytes, 64 << 20);
 	assert_true(o.no_huge && o.hold && o.promiscuous && o.sample_all);
 	assert_string_equal(o.user, "nobody");
-	assert_int_equal(o.early, 77);
+	assert_int_equal(o.early, 40);
 	assert_int_equal(o.early_ms, 250);
 	assert_int_equal(parse("--help", &o), 1);
 	assert_int_equal(parse("--version", &o), 1);
@@ -108,6 +108,8 @@ static void test_buffers_for_the_queues(void **state)
 	few = o.mbufs;
 	assert_int_equal(parse("--port a=net_null0 --workers 0-3 --early 500", &o), 0);
 	assert_int_equal(o.mbufs, few + 4 * 500);
+	assert_int_equal(parse("--port a=net_null0 --workers 0-3 --mbufs 8192", &o), 0);
+	assert_int_equal(o.early, 8192 / 8 / 4);
 }
 
 static void test_refused(void **state)

@@ -21,6 +21,7 @@
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
+#include "early.h"
 #include "ip_header.h"
 #include "random.h"
 #include "reassembly.h"
@@ -630,6 +631,74 @@ static void test_stop_under_load(void **state)
 	}
 }
 
+static uint8_t times_seen[SEALED]; /* atomic */
+
+static bool check_once(struct sink *s, const struct rte_mbuf *m)
+{
+	uint16_t number = load_be16(rte_pktmbuf_mtod_offset(m, const uint8_t *, 14 + 4));
+
+	return number < SEALED && __atomic_fetch_add(&times_seen[number], 1, __ATOMIC_RELAXED) == 0;
+}
+
+static uint32_t sum_sinks(const struct place *p, uint32_t port)
+{
+	uint32_t sum = 0;
+
+	for (uint32_t i = 0; i < WORKERS; i++)
+		sum += p->sink[i][port].n;
+	return sum;
+}
+
+/* The SA comes in the middle of its packets: each passes once, or had to make room for others. */
+static void test_early(void **state)
+{
+	struct frame *sealed = calloc(SEALED, sizeof(*sealed));
+	struct place *p = place_create(BED_PORT_UNDERLAY, 1, SEALED);
+	struct sad *sad = p->bed->tables->sad;
+	uint32_t spi = p->bed->tables->sa[2].in.spi;
+	uint64_t early = 0, unknown = 0;
+	struct thread t[WORKERS];
+
+	assert_non_null(sealed);
+	seal_all(p->bed, sealed);
+	testbed_swap(p->bed);
+	p->source[0].make = make_stored;
+	p->source[0].frames = sealed;
+	p->source[0].total = SEALED;
+	memset(times_seen, 0, sizeof(times_seen));
+	for (uint32_t i = 0; i < WORKERS; i++) {
+		p->sink[i][BED_PORT_TENANT].check = check_once;
+		assert_int_equal(early_create(32, 1ull << 60, 100, 0, &p->worker[i]->early), 0);
+	}
+	assert_int_equal(sad_delete(sad, spi), 0);
+	threads_start(p, t, run_worker);
+	/* More than the bursts of all workers, so some of them are waiting. */
+	while (__atomic_load_n(&p->source[0].next, __ATOMIC_ACQUIRE) <= WORKERS * BURST_MAX)
+		usleep(100);
+	assert_int_equal(sad_add(sad, spi, 2), 0);
+	sad_announce(sad);
+	while (!sources_done(p))
+		usleep(1000);
+	__atomic_store_n(&p->stop, 1, __ATOMIC_RELEASE);
+	threads_end(t);
+	no_errors(p);
+	for (uint32_t i = 0; i < WORKERS; i++) {
+		const struct stats_writer *stats = &p->worker[i]->stats;
+
+		early += stats->worker->early_packets;
+		unknown += stats->tenant_drops[0].reason[DROP_spi_unknown];
+		assert_int_equal(p->worker[i]->early_held, 0);
+		early_destroy(p->worker[i]->early);
+	}
+	assert_int_equal(sum_sinks(p, BED_PORT_TENANT) + unknown, SEALED);
+	assert_int_equal(SUM_SA(p, 2, packets) + unknown, SEALED);
+	assert_int_equal(sum_drops(p, 0), unknown);
+	assert_int_equal(sum_drops(p, 1), 0);
+	assert_true(early != 0 || unknown != 0);
+	free(sealed);
+	place_destroy(p);
+}
+
 static int setup(void **state)
 {
 	testbed_eal();
@@ -643,7 +712,7 @@ int main(void)
 		cmocka_unit_test(test_two_queues),        cmocka_unit_test(test_all_accounted_for),
 		cmocka_unit_test(test_pieces_meet),       cmocka_unit_test(test_help_is_asked_for),
 		cmocka_unit_test(test_all_are_found),     cmocka_unit_test(test_workers_help),
-		cmocka_unit_test(test_stop_under_load),
+		cmocka_unit_test(test_stop_under_load),   cmocka_unit_test(test_early),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
