@@ -50,7 +50,8 @@
 
 #define RING_SIZE          4096 /* packets between workers and the main lcore, each way */
 #define MBUF_CACHE         256
-#define REASSEMBLY_BUFFERS 8 /* one in so many of the pool's may be held, by all workers */
+#define EARLY_LOOKS        4000000 /* packets that wait are looked at, a second, at most */
+#define REASSEMBLY_BUFFERS 8       /* one in so many of the pool's may be held, by all workers */
 
 struct tx_lock {
 	uint32_t lock;
@@ -280,11 +281,11 @@ static int worker_reassembly(struct worker *w, const struct options *o, int sock
 
 static int worker_early(struct worker *w, const struct options *o, int socket)
 {
-	uint64_t us = rte_get_tsc_hz() / 1000000;
+	uint64_t hz = rte_get_tsc_hz();
 
 	if (o->early == 0)
 		return 0;
-	return early_create(o->early, o->early_ms * 1000 * us, us, socket, &w->early);
+	return early_create(o->early, o->early_ms * hz / 1000, hz / EARLY_LOOKS, socket, &w->early);
 }
 
 static int process_workers(struct process *p)

@@ -34,7 +34,7 @@ static const char usage[] =
 	"  --reassembly SECONDS       how long fragments of ESP wait for each other; 0: they are\n"
 	"                             dropped (60)\n"
 	"  --early N                  buffers of a worker for ESP that is ahead of its SA; 0: it is\n"
-	"                             dropped (1024)\n"
+	"                             dropped (4096)\n"
 	"  --early-ms MSEC            how long such ESP waits for its SA (500)\n"
 	"  --hold                     do not take packets before the first configuration\n"
 	"  --aead KIND                auto, vaes, ipsec-mb or openssl (auto)\n"
@@ -422,7 +422,7 @@ int options_parse(int argc, char **argv, struct options *o)
 		.mbuf_size = 2048,
 		.ring = 512,
 		.reassembly_s = 60, /* RFC 8200 section 4.5 */
-		.early = 1024,
+		.early = 4096,
 		.early_ms = 500,
 		.size = {
 			.max_tenants = 16384,

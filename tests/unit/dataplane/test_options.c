@@ -49,7 +49,7 @@ static void test_defaults(void **state)
 	assert_false(o.no_huge || o.hold || o.promiscuous || o.sample_all);
 	assert_int_equal(o.size.route_bytes, 4ull << 30);
 	assert_null(o.user);
-	assert_int_equal(o.early, 1024);
+	assert_int_equal(o.early, 4096);
 	assert_int_equal(o.early_ms, 500);
 }
 
