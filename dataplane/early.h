@@ -13,8 +13,8 @@
  * can make the moment shorter for all, down to what it was without.
  *
  * Only a commit that brings inbound SAs makes a worker look whether one is waited for, and the next
- * time not before a time that grows with the number of those that wait: it costs a worker a
- * few hundredths of its time at most. Packets of a source keep their order; those that come while the SA
+ * time not before a time that grows with the number of those that wait: it costs a worker a few
+ * hundredths of its time at most. Packets of a source keep their order; those that come while the SA
  * does may overtake them. Nothing of the tables is held but the attachment's id, with its generation.
  *
  * Counters: a packet that waits is in its port's and attachment's rows alone; the underlay's or the
