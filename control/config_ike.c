@@ -20,7 +20,8 @@ static const struct secret_kind key_kind = { 64, 16384, false, false };
 static const char *const names[] = { "psk",       "certificate",   "key",       "ca",
 				     "crl",       "local-id",      "remote-id", "start",
 				     "proposals", "esp-proposals", "rekey",     "dpd",
-				     "mobike",    "encapsulation", "peer",      NULL };
+				     "mobike",    "encapsulation", "peer",      "per-cpu",
+				     NULL };
 
 /* What other gateways' files and older protocols have. */
 bool config_legacy_method(struct config_reader *reader, const json_t *json)
@@ -130,7 +131,7 @@ void config_parse_ike_common(struct config_context *context, const char *tenant,
 /* One more child of another tunnel's IKE SA has nothing of its own but ESP proposals. */
 static void peer_parse(struct config_reader *reader, const json_t *json, struct ike *ike)
 {
-	static const char *const its[] = { "peer", "esp-proposals", "start", NULL };
+	static const char *const its[] = { "peer", "esp-proposals", "start", "per-cpu", NULL };
 	const char *member;
 	json_t *value;
 
@@ -215,6 +216,7 @@ struct ike *config_parse_ike(struct config_context *context, const char *tenant,
 		goto out;
 	start = field_choice(reader, object, "start", starts, 0);
 	ike->start = start < 0 ? IKE_RESPOND : (enum ike_start)start;
+	ike->per_cpu = field_bool(reader, object, "per-cpu", false);
 	if (json_object_get(object, "peer") != NULL) {
 		peer_parse(reader, object, ike);
 		goto out;

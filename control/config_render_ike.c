@@ -35,6 +35,8 @@ json_t *config_render_tunnel_ike(const struct ike *ike, enum config_form form)
 
 	render_text(object, "start", starts[ike->start]);
 	render_text(object, "peer", ike->peer);
+	if (ike->per_cpu)
+		json_object_set_new(object, "per-cpu", json_true());
 	if (ike->peer[0] == '\0')
 		config_render_ike(object, ike, form);
 	else

@@ -106,10 +106,34 @@ static void expiry_due(evutil_socket_t fd, short what, void *context)
 	event_add(config->expiry, &day);
 }
 
+/* Told once of each tunnel. */
+static void per_cpu_check(struct ike_config *config, const struct model *desired)
+{
+	for (size_t i = 0; config->plugin && !config->per_cpu && i < desired->n_tenants; i++) {
+		const struct tenant *tenant = desired->tenants[i];
+
+		for (size_t k = 0; k < tenant->n_tunnels; k++) {
+			const struct tunnel *tunnel = tenant->tunnels[k];
+			char name[2 * ABI_NAME_LEN];
+
+			snprintf(name, sizeof(name), "%s.%s", tenant->name, tunnel->name);
+			if (tunnel->ike == NULL || !tunnel->ike->per_cpu ||
+			    json_object_get(config->told_old, name) != NULL)
+				continue;
+			json_object_set_new(config->told_old, name, json_true());
+			ike_tell(config, tenant->name, tunnel->name,
+				 "per-cpu needs strongSwan 6.0.2 or newer: with the charon that is "
+				 "there '%s' has one SA each way for all workers",
+				 tunnel->name);
+		}
+	}
+}
+
 static void look_due(evutil_socket_t fd, short what, void *context)
 {
 	struct ike_config *config = context;
-	json_t *wanted = ike_connections(config->hooks.desired(config->hooks.context));
+	const struct model *desired = config->hooks.desired(config->hooks.context);
+	json_t *wanted = ike_connections(desired, config->per_cpu);
 	struct timeval patience = { .tv_sec = ABSENT_S }, soon = { .tv_sec = FILE_S };
 	json_t *before = config->wanted;
 
@@ -130,6 +154,7 @@ static void look_due(evutil_socket_t fd, short what, void *context)
 			changes_end(config, before);
 	}
 	json_decref(before);
+	per_cpu_check(config, desired);
 	ike_load_again(config);
 	ike_load_step(config);
 }
@@ -159,16 +184,31 @@ static void alone_due(evutil_socket_t fd, short what, void *context)
 			"lists at its start; lines with `kaido:` say what else is wrong");
 }
 
-void ike_config_plugin(struct ike_config *config, bool there)
+/* SAs of each CPU's own are in strongSwan since 6.0.2. */
+static bool version_has_per_cpu(const char *version)
+{
+	unsigned int major = 0, minor = 0, patch = 0;
+
+	sscanf(version, "strongSwan %u.%u.%u", &major, &minor, &patch);
+	return major > 6 || (major == 6 && (minor > 0 || patch >= 2));
+}
+
+void ike_config_plugin(struct ike_config *config, const char *version)
 {
 	struct timeval patience = { .tv_sec = ABSENT_S };
+	bool there;
 
 	if (config == NULL)
 		return;
-	config->plugin = there;
-	if (there) {
+	there = config->plugin;
+	config->plugin = version != NULL;
+	if (version != NULL) {
 		event_del(config->alone);
-		ike_load_step(config);
+		config->per_cpu = version_has_per_cpu(version);
+		if (there)
+			ike_load_step(config);
+		else
+			look_due(-1, 0, config);
 	} else if (vici_is_up(config->vici)) {
 		event_add(config->alone, &patience);
 	}
@@ -241,6 +281,7 @@ int ike_config_open(struct event_base *base, const char *vici, const char *state
 	config->alone = evtimer_new(base, alone_due, config);
 	config->strange = json_array();
 	config->told_pools = json_object();
+	config->told_old = json_object();
 	for (unsigned int part = 0; part < PARTS; part++) {
 		config->loaded[part] = json_object();
 		config->refused[part] = json_object();
@@ -286,6 +327,7 @@ void ike_config_close(struct ike_config *config)
 	ike_begin_close(config);
 	json_decref(config->strange);
 	json_decref(config->told_pools);
+	json_decref(config->told_old);
 	json_decref(config->wanted);
 	json_decref(config->value);
 	free(config);

@@ -35,10 +35,10 @@ void ike_config_close(struct ike_config *config); /* NULL is allowed, as in all 
 /* The desired state may be another one: looked at soon. */
 void ike_config_changed(struct ike_config *config);
 /*
- * charon's plugin has opened and been sent its secrets, or is gone. Without it no connection is loaded: its
- * SAs would be the kernel's.
+ * charon's plugin has opened and been sent its secrets, or is gone (`version` NULL). Without it no connection is
+ * loaded: its SAs would be the kernel's. `version`: "strongSwan 6.0.6".
  */
-void ike_config_plugin(struct ike_config *config, bool there);
+void ike_config_plugin(struct ike_config *config, const char *version);
 /* What was negotiated for a tunnel failed, other than for want of an answer: if it is one that the gateway
  * begins with, it does so again soon. */
 void ike_config_failed(struct ike_config *config, const char *tenant, const char *tunnel);

@@ -35,6 +35,7 @@ struct making {
 	json_t *pools;
 	json_t *certs;
 	json_t *keys;
+	bool per_cpu; /* charon knows of it */
 };
 
 const char *ike_cert_name(const char *data, char name[IKE_CERT_NAME_LEN])
@@ -275,9 +276,16 @@ static json_t *child_make(const struct ike *ike, uint32_t id, const struct lifet
 	return child;
 }
 
-static json_t *tunnel_child(const struct tunnel *tunnel)
+static json_t *tunnel_child(const struct making *making, const struct tunnel *tunnel)
 {
 	json_t *child = child_make(tunnel->ike, tunnel->id, &tunnel->lifetime);
+
+	if (making->per_cpu && tunnel->ike->per_cpu) {
+		text_set(child, "per_cpu_sas", "yes");
+		/* Of a trap, since such SAs are asked for by acquires. */
+		if (tunnel->ike->start != IKE_RESPOND)
+			text_set(child, "start_action", "trap");
+	}
 
 	json_object_set_new(
 		child, "local_ts",
@@ -316,7 +324,7 @@ static void tunnel_add(struct making *making, const struct tenant *tenant,
 	json_object_set_new(connection, "remote-1",
 			    remote_make(making, ike, ike_remote_id(ike, &tunnel->remote, remote)));
 	json_object_set_new(connection, "children",
-			    json_pack("{s:o}", tunnel->name, tunnel_child(tunnel)));
+			    json_pack("{s:o}", tunnel->name, tunnel_child(making, tunnel)));
 	json_object_set_new(making->conns, connection_name(tenant, tunnel->name, name), connection);
 	key_add(making, tenant->name, tunnel->name, &ike->key);
 }
@@ -331,7 +339,7 @@ static void peer_add(struct making *making, const struct tenant *tenant,
 
 	if (connection != NULL)
 		json_object_set_new(json_object_get(connection, "children"), tunnel->name,
-				    tunnel_child(tunnel));
+				    tunnel_child(making, tunnel));
 }
 
 /* Servers of a family without a pool are told with the others. */
@@ -411,9 +419,10 @@ static void tenant_add(struct making *making, const struct tenant *tenant)
 		access_add(making, tenant, tenant->remote_access[i]);
 }
 
-json_t *ike_connections(const struct model *model)
+json_t *ike_connections(const struct model *model, bool per_cpu)
 {
-	struct making making = { json_object(), json_object(), json_object(), json_object() };
+	struct making making = { json_object(), json_object(), json_object(), json_object(),
+				 per_cpu };
 
 	for (size_t i = 0; i < model->n_tenants; i++)
 		tenant_add(&making, model->tenants[i]);

@@ -15,7 +15,7 @@
  * keys: {<digest>: {tenant, name}}}. Certificates in `certs` and `cacerts` of connections, and `data`,
  * are DER in base64. NULL: out of memory.
  */
-json_t *ike_connections(const struct model *model);
+json_t *ike_connections(const struct model *model, bool per_cpu);
 
 /* The name by which a certificate (base64 of its DER) stands in `certs` and in files. */
 #define IKE_CERT_NAME_LEN 33

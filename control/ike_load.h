@@ -45,6 +45,8 @@ struct ike_config {
 	bool busy;                /* a request is under way */
 	bool settled;             /* there is nothing left to be sent */
 	bool plugin;              /* it has its secrets, or is not going to get them */
+	bool per_cpu;             /* that charon knows RFC 9611 */
+	json_t *told_old;         /* names of tunnels that it can't do that for */
 	enum part part;           /* of that */
 	char name[128];
 	json_t *value;

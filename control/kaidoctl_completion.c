@@ -169,7 +169,7 @@ static const struct {
 	  "df= ttl= flow-label= mss-clamp= pad-to= dummy-ms= keepalive= follow= lifetime= selectors= "
 	  "local-networks= ike.psk-file= ike.certificate-file= ike.key-file= ike.ca-file= ike.crl-file= "
 	  "ike.local-id= ike.remote-id= ike.start= ike.proposals= ike.esp-proposals= ike.rekey= ike.dpd= "
-	  "ike.mobike= ike.encapsulation= ike.peer=" },
+	  "ike.mobike= ike.encapsulation= ike.peer= ike.per-cpu=" },
 	{ "remote-access",
 	  "label= local= local-id= auth= certificate-file= key-file= ca-file= crl-file= pool= dns= "
 	  "networks= lockout.failures= lockout.seconds= multiple-logins= mtu= dscp= dscp-in= df= ttl= "
@@ -197,6 +197,7 @@ static const struct {
 	{ "auth", "eap-mschapv2 eap-tls certificate psk" },
 	{ "ike.start", "respond start trap" },
 	{ "ike.mobike", "true false" },
+	{ "ike.per-cpu", "true false" },
 	{ "ike.encapsulation", "auto udp" },
 	{ "mobike", "true false" },
 	{ "multiple-logins", "true false" },

@@ -59,6 +59,7 @@ struct sa {
 	uint32_t window;
 	enum abi_sa_direction direction;
 	bool esn;
+	uint16_t cpu;      /* outbound, negotiated: as in abi_sa */
 	bool own_lifetime; /* else it has that of its tunnel */
 	struct lifetime lifetime;
 	uint8_t key_len;                  /* of the AES key: 16, 24, 32 */
@@ -116,7 +117,8 @@ struct ike {
 	uint32_t rekey; /* of the IKE SA, seconds */
 	uint32_t dpd;   /* seconds; 0: none */
 	bool mobike;
-	bool udp; /* ESP in UDP even without a NAT */
+	bool udp;     /* ESP in UDP even without a NAT */
+	bool per_cpu; /* SAs of each worker's own, RFC 9611 */
 };
 
 struct tunnel {

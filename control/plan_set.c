@@ -123,7 +123,8 @@ static void sa_add(struct plan_set *set, const struct vault *vault, const struct
 	record->direction = (uint8_t)sa->direction;
 	record->flags = sa->esn ? ABI_SA_ESN : 0;
 	record->key_len = sa->key_len;
-	record->window = sa->window;
+	record->window = (uint16_t)sa->window;
+	record->cpu = sa->cpu;
 	whole.record = *record;
 	memcpy(whole.digest, sa->digest, sizeof(whole.digest));
 	record->cookie = cookie_of(vault, &whole, sizeof(whole));

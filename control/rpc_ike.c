@@ -35,7 +35,7 @@ static void plugin_gone(void *context)
 {
 	struct daemon *daemon = context;
 
-	ike_config_plugin(daemon->ike_config, false);
+	ike_config_plugin(daemon->ike_config, NULL);
 	daemon_event(daemon, "ike-away",
 		     "strongSwan is away: tunnels go on, nothing new is negotiated", NULL, NULL);
 }

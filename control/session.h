@@ -93,6 +93,7 @@ struct session {
 	char owner[ABI_NAME_LEN]; /* the configured tunnel or remote access */
 	char name[ABI_NAME_LEN];  /* of its tunnel */
 	TAILQ_HEAD(session_sas, session_sa) sas;
+	uint64_t asked; /* monotonic seconds: for SAs of each worker's own; 0: never */
 	struct abi_address *networks; /* that a client holds in its tenant */
 	size_t n_networks;
 	struct tunnel *made;    /* in the effective model; NULL: to be made anew */

@@ -17,6 +17,8 @@
 
 #define USAGE_S    2
 #define SWEEP_S    2
+#define ASK_S      60   /* between questions for SAs of workers ... */
+#define ASK_MOST   64   /* ... of which so many have their own */
 #define SPENT_MOST 2000 /* keys that are forgotten at a time: more than can be deleted meanwhile */
 
 /* Is it of the charon that is connected? */
@@ -70,7 +72,7 @@ void sessions_tell_secrets(struct sessions *sessions)
 			  json_pack("{s:o, s:o}", "secrets", secrets, "locked",
 				    sessions_locked_render(sessions)),
 			  true);
-	ike_config_plugin(daemon->ike_config, true);
+	ike_config_plugin(daemon->ike_config, sessions->version);
 }
 
 /* -- counters -- */
@@ -248,6 +250,45 @@ static void spent_forget(struct sessions *sessions)
 		store_abort(store);
 }
 
+/* Is it the gateway that began the IKE SA? The other side asks for as many SAs as it has use for. */
+static bool has_begun(const struct session_ike *ike)
+{
+	return json_is_true(json_object_get(ike->told, "initiator"));
+}
+
+/*
+ * Beside SAs that are for all there are to be those of each worker's own (RFC 9611). What the peer
+ * would not have is asked for again later, and meanwhile goes by those for all.
+ */
+static void workers_ask(struct sessions *sessions, struct session *session, uint64_t now)
+{
+	const struct session_owner *owner = sessions_owner(sessions, session->if_id);
+	uint32_t workers = sessions->daemon->reconcile.hello.workers;
+	uint64_t there = 0; /* bits */
+	bool common = false;
+	struct session_sa *sa;
+
+	if (owner == NULL || owner->tunnel == NULL || !owner->tunnel->ike->per_cpu || workers < 2 ||
+	    (session->asked != 0 && now - session->asked < ASK_S))
+		return;
+	TAILQ_FOREACH (sa, &session->sas, link) {
+		if (sa->sa.direction != ABI_SA_OUT || !is_of_plugin(sessions, sa->instance))
+			continue;
+		common |= sa->cpu < 0 && has_begun(sa->ike);
+		if (sa->cpu >= 0 && sa->cpu < ASK_MOST)
+			there |= 1ull << sa->cpu;
+	}
+	for (uint32_t cpu = 0; common && cpu < workers && cpu < ASK_MOST; cpu++) {
+		if ((there & 1ull << cpu) != 0)
+			continue;
+		session->asked = now;
+		rpc_listener_tell(&sessions->plugin, "ike.acquire",
+				  json_pack("{s:I, s:I}", "if_id", (json_int_t)session->if_id,
+					    "cpu", (json_int_t)cpu),
+				  true);
+	}
+}
+
 static void sweep_due(evutil_socket_t fd, short what, void *context)
 {
 	struct sessions *sessions = context;
@@ -260,6 +301,7 @@ static void sweep_due(evutil_socket_t fd, short what, void *context)
 			if (sa->goes != 0 && sa->goes <= now)
 				session_submit_remove(sessions, sa);
 		}
+		workers_ask(sessions, session, now);
 	}
 	session_failures_sweep(sessions);
 	if (sessions->secrets_owed)

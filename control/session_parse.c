@@ -182,6 +182,8 @@ static const char *numbers_parse(const json_t *json, struct session_sa *sa)
 	sa->if_id = (uint32_t)if_id;
 	sa->reqid = (uint32_t)reqid;
 	sa->cpu = json_object_get(json, "cpu") == NULL ? -1 : (int32_t)cpu;
+	if (sa->cpu >= 0 && sa->sa.direction == ABI_SA_OUT)
+		sa->sa.cpu = (uint16_t)(sa->cpu % UINT16_MAX + 1);
 	if (sa->sa.direction == ABI_SA_IN)
 		sa->sa.window = window > WINDOW_MOST ? WINDOW_MOST : (uint32_t)window;
 	return NULL;

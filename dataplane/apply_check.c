@@ -221,6 +221,8 @@ static int check_sa_in(const struct abi_sa *r, struct answer *answer)
 			      REPLAY_WINDOW_MAX);
 	if (r->sequence != 0 || r->sequence_limit != 0)
 		return refuse(answer, -EINVAL, "sequence numbers are given to outbound SAs only");
+	if (r->cpu != 0)
+		return refuse(answer, -EINVAL, "only outbound SAs belong to one worker");
 	return 0;
 }
 

@@ -68,6 +68,7 @@ static struct abi_sa record_of(const struct abi_sa *r)
 		.flags = r->flags,
 		.key_len = r->key_len,
 		.window = r->window,
+		.cpu = r->cpu,
 		.sequence = r->sequence,
 		.sequence_limit = r->sequence_limit,
 		.cookie = r->cookie,
@@ -296,7 +297,7 @@ static int sa_set_again(struct apply *a, const struct abi_sa *r, struct undo *un
 
 	if (live.cookie != r->cookie || live.tunnel != r->tunnel || live.spi != r->spi ||
 	    live.direction != r->direction || live.flags != r->flags ||
-	    live.key_len != r->key_len || live.window != r->window)
+	    live.key_len != r->key_len || live.window != r->window || live.cpu != r->cpu)
 		return refuse(answer, -EEXIST,
 			      "SA %u is another one: SAs can't be changed, take a new id", r->id);
 	if (r->direction == ABI_SA_IN) {

@@ -11,13 +11,50 @@
 #include "tunnel_timer.h"
 #include "underlay.h"
 
-void tunnel_publish(struct apply *a, uint32_t id)
+/* The newest outbound SA from `sa` on that isn't of the open transaction; 0: none. */
+static uint32_t published(const struct apply *a, uint32_t sa)
 {
-	uint32_t sa = a->gw->tunnel[id].newest_out;
-
 	while (sa != 0 && a->added[sa] == a->transaction)
 		sa = a->gw->sa[sa].next;
-	__atomic_store_n(&a->gw->tables->tunnel[id].sa_out, sa, __ATOMIC_RELEASE);
+	return sa;
+}
+
+/* Each worker sends with the newest SA of its own, else with `common`. */
+static void workers_publish(struct apply *a, uint32_t id, uint32_t common)
+{
+	const struct gateway *gw = a->gw;
+	uint32_t workers = gw->tables->workers;
+
+	for (uint32_t w = 0; w < workers; w++) {
+		uint32_t sa = published(a, gw->tunnel[id].newest_out);
+
+		while (sa != 0 && (gw->sa[sa].cpu == 0 || (gw->sa[sa].cpu - 1u) % workers != w))
+			sa = published(a, gw->sa[sa].next);
+		__atomic_store_n(tables_worker_sa(gw->tables, id, w), sa != 0 ? sa : common,
+				 __ATOMIC_RELEASE);
+	}
+}
+
+void tunnel_publish(struct apply *a, uint32_t id)
+{
+	const struct gateway *gw = a->gw;
+	uint32_t newest = published(a, gw->tunnel[id].newest_out), common = 0;
+	struct sa_out *out;
+	bool spread = false;
+
+	for (uint32_t sa = newest; sa != 0; sa = published(a, gw->sa[sa].next)) {
+		spread |= gw->sa[sa].cpu != 0;
+		if (common == 0 && gw->sa[sa].cpu == 0)
+			common = sa;
+	}
+	if (common == 0)
+		common = newest;
+	out = &gw->tables->sa[common].out;
+	if (spread)
+		workers_publish(a, id, common);
+	if (out->spread != spread)
+		__atomic_store_n(&out->spread, spread, __ATOMIC_RELEASE);
+	__atomic_store_n(&gw->tables->tunnel[id].sa_out, common, __ATOMIC_RELEASE);
 }
 
 /* The path between them is the same one. */

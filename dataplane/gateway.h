@@ -46,7 +46,7 @@ struct object_sa {
 	uint8_t flags;
 	uint8_t key_len;
 	uint8_t state; /* enum abi_sa_state */
-	uint8_t pad[2];
+	uint16_t cpu;  /* as in abi_sa */
 };
 static_assert(sizeof(struct object_sa) == 48, "the control side of an SA stays small");
 

@@ -16,6 +16,7 @@ struct abi_sa object_sa_record(const struct gateway *gw, uint32_t id)
 		.key_len = o->key_len,
 		.state = o->state,
 		.window = o->window,
+		.cpu = o->cpu,
 		.sequence = o->sequence,
 		.cookie = o->cookie,
 		.soft = life->soft,
@@ -37,7 +38,8 @@ void object_sa_store(struct gateway *gw, const struct abi_sa *r)
 	o->id = r->id;
 	o->tunnel = r->tunnel;
 	o->spi = r->spi;
-	o->window = (uint16_t)r->window;
+	o->window = r->window;
+	o->cpu = r->cpu;
 	o->direction = r->direction;
 	o->flags = r->flags;
 	o->key_len = r->key_len;

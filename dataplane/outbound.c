@@ -107,6 +107,21 @@ struct out_run {
 };
 
 /*
+ * The SA of the worker whose queue the packets came from, whoever carries them: those of a flow
+ * stay in one SA.
+ */
+static __attribute__((noinline)) const struct sa_out *outbound_own(const struct worker *w,
+								   struct out_run *run)
+{
+	uint32_t worker = w->share != NULL ? w->share->worker : w->id;
+
+	run->id =
+		__atomic_load_n(tables_worker_sa(w->tables, run->tunnel, worker), __ATOMIC_ACQUIRE);
+	run->sa = &w->tables->sa[run->id];
+	return &run->sa->out;
+}
+
+/*
  * From tunnels to SAs; what will be needed of them is on its way to the cache. Returns the number of
  * runs.
  */
@@ -134,6 +149,8 @@ static uint32_t outbound_find(struct worker *w, const struct packet_list *list,
 	for (run = runs; run < runs + n; run++) {
 		const struct sa_out *sa = &run->sa->out;
 
+		if (unlikely(__atomic_load_n(&sa->spread, __ATOMIC_ACQUIRE)))
+			sa = outbound_own(w, run);
 		run->outer = sa_active(sa);
 		rte_prefetch0(sa->header[run->outer]);
 		__builtin_prefetch(&w->stats.sa[run->id], 1);

@@ -33,6 +33,7 @@ void rx_shares_add(struct rx_shares *s, struct worker *w, uint32_t i)
 	share->rx = &w->rx[i];
 	share->tx = w->tx;
 	share->reassembly = w->reassembly;
+	share->worker = w->id;
 	share->wanted = &s->wanted[s->n / 64];
 	share->bit = 1ull << s->n % 64;
 	w->rx[i].share = share;

@@ -41,6 +41,7 @@ struct rx_share {
 	const struct worker_rx *rx;
 	const struct worker_tx *tx;    /* by port index: the own worker's */
 	struct reassembly *reassembly; /* the own worker's */
+	uint32_t worker;               /* its id */
 	uint64_t *wanted;              /* the word with its bit in rx_shares.wanted */
 	uint64_t bit;
 	/* Whoever polls; all but the lock are under the lock. */

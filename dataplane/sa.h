@@ -73,7 +73,8 @@ struct sa_out {
 	uint16_t pad_to;     /* TFC: shorter inner packets are padded to so many bytes */
 	uint8_t active;      /* 0, 1 */
 	uint8_t flags;       /* SA_ESN, SA_SELECTORS, SA_LIFETIME, SA_EXPIRED, SA_MSS_OFF */
-	uint8_t pad[2];
+	uint8_t spread;      /* of a tunnel's sa_out: workers have SAs of their own (atomic) */
+	uint8_t pad;
 	/*
 	 * The outer headers ready to be copied, right-aligned, so that one fixed copy that ends at
 	 * the inner packet serves every combination. What it writes before the outer header is room

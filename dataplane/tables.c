@@ -65,9 +65,10 @@ static int arrays_create(struct tables *t)
 	t->lifetime = array_map(t->max_sas, sizeof(*t->lifetime));
 	t->adjacency = array_map(t->max_adjacencies, sizeof(*t->adjacency));
 	t->speaker = array_map(t->max_tenants, sizeof(*t->speaker));
+	t->worker_sa = array_map(t->max_tunnels, t->workers * sizeof(*t->worker_sa));
 	if (t->vrf == NULL || t->speaker == NULL || t->attachment == NULL || t->tunnel == NULL ||
 	    t->selectors == NULL || t->acquire == NULL || t->sa == NULL || t->lifetime == NULL ||
-	    t->adjacency == NULL)
+	    t->adjacency == NULL || t->worker_sa == NULL)
 		return -ENOMEM;
 	return 0;
 }
@@ -83,7 +84,7 @@ static bool size_valid(const struct tables_size *size)
 	return true;
 }
 
-int tables_create(const struct tables_size *size, const struct aead_engine *aead, uint32_t readers,
+int tables_create(const struct tables_size *size, const struct aead_engine *aead, uint32_t workers,
 		  struct tables **tables)
 {
 	struct tables *t;
@@ -100,12 +101,13 @@ int tables_create(const struct tables_size *size, const struct aead_engine *aead
 		.max_tunnels = size->max_tunnels,
 		.max_sas = size->max_sas,
 		.max_adjacencies = size->max_adjacencies,
+		.workers = workers,
 	};
 	if (arrays_create(t) != 0)
 		goto fail;
 	if (getrandom(t->flow_key, sizeof(t->flow_key), 0) != sizeof(t->flow_key))
 		goto fail;
-	t->reclaim = reclaim_create(readers);
+	t->reclaim = reclaim_create(workers);
 	if (t->reclaim == NULL)
 		goto fail;
 	t->routes = route_pool_create(size->route_bytes, t->reclaim);
@@ -142,6 +144,7 @@ void tables_destroy(struct tables *t)
 	array_unmap(t->sa, t->max_sas, sizeof(*t->sa));
 	array_unmap(t->lifetime, t->max_sas, sizeof(*t->lifetime));
 	array_unmap(t->adjacency, t->max_adjacencies, sizeof(*t->adjacency));
+	array_unmap(t->worker_sa, t->max_tunnels, t->workers * sizeof(*t->worker_sa));
 	free(t);
 }
 

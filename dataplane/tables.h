@@ -74,15 +74,26 @@ struct tables {
 	union sa *sa;                       /* [max_sas] by id */
 	struct lifetime *lifetime;          /* [max_sas] by id; of those that have one */
 	struct adjacency *adjacency;        /* [max_adjacencies] by index; 0 is never used */
+	uint32_t *worker_sa;                /* see tables_worker_sa() */
 	uint64_t flow_key[2];               /* secret, of this process; see flow_label.h */
 	uint32_t max_tenants;
 	uint32_t max_attachments;
 	uint32_t max_tunnels;
 	uint32_t max_sas;
 	uint32_t max_adjacencies;
+	uint32_t workers;
 	uint32_t ports;
 	struct table_port port[PORTS_MAX] __attribute__((aligned(64)));
 };
+
+/*
+ * The id of the SA that a worker sends with where the tunnel's sa_out is spread (RFC 9611): its own, or
+ * sa_out, too; changes while in use (atomic).
+ */
+static inline uint32_t *tables_worker_sa(const struct tables *t, uint32_t tunnel, uint32_t worker)
+{
+	return &t->worker_sa[(uint64_t)tunnel * t->workers + worker];
+}
 
 struct tables_size {
 	uint32_t max_tenants;
@@ -94,10 +105,10 @@ struct tables_size {
 };
 
 /*
- * `aead` stays the caller's. `readers`: threads that will register with the reclaim.
+ * `aead` stays the caller's. `workers`: threads that will register with the reclaim, 1 at least.
  * -EINVAL (a capacity is 0 or above ROUTE_INDEX_MAX), -ENOMEM. tables_destroy() runs when no reader does.
  */
-int tables_create(const struct tables_size *size, const struct aead_engine *aead, uint32_t readers,
+int tables_create(const struct tables_size *size, const struct aead_engine *aead, uint32_t workers,
 		  struct tables **tables);
 void tables_destroy(struct tables *t);
 

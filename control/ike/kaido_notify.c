@@ -53,6 +53,23 @@ static traffic_selector_t *packet_selector(const char *address, int protocol, in
 						   any ? 0xffff : (uint16_t)port);
 }
 
+/* One more SA for a tunnel that has some, of one CPU's own (RFC 9611). */
+static void acquire_of_cpu(struct kaido *kaido, json_t *params)
+{
+#ifdef CPU_ID_MAX
+	kernel_acquire_data_t data = { .cpu = 0 };
+	json_int_t if_id, cpu;
+	uint32_t reqid;
+
+	if (json_unpack(params, "{s:I, s:I}", "if_id", &if_id, "cpu", &cpu))
+		return;
+	data.cpu = (uint32_t)cpu;
+	reqid = kaido_policy_trap(kaido->policies, (uint32_t)if_id, NULL, NULL);
+	if (reqid)
+		charon->kernel->acquire(charon->kernel, reqid, &data);
+#endif
+}
+
 static void on_acquire(struct kaido *kaido, json_t *params)
 {
 	int protocol, source_port, destination_port;
@@ -65,6 +82,10 @@ static void on_acquire(struct kaido *kaido, json_t *params)
 	json_int_t if_id;
 	uint32_t reqid;
 
+	if (json_object_get(params, "cpu")) {
+		acquire_of_cpu(kaido, params);
+		return;
+	}
 	if (json_unpack(params, "{s:I, s:i, s:s, s:s, s:i, s:i}", "if_id", &if_id, "protocol",
 			&protocol, "source", &source, "destination", &destination, "source_port",
 			&source_port, "destination_port", &destination_port))

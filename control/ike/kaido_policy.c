@@ -174,8 +174,8 @@ uint32_t kaido_policy_trap(struct kaido_policies *policies, uint32_t if_id, traf
 	policies->lock->lock(policies->lock);
 	enumerator = policies->traps->create_enumerator(policies->traps);
 	while (!reqid && enumerator->enumerate(enumerator, &policy)) {
-		if (policy->if_id == if_id && src->is_contained_in(src, policy->src) &&
-		    dst->is_contained_in(dst, policy->dst))
+		if (policy->if_id == if_id && (!src || src->is_contained_in(src, policy->src)) &&
+		    (!dst || dst->is_contained_in(dst, policy->dst)))
 			reqid = policy->trap_reqid;
 	}
 	enumerator->destroy(enumerator);

@@ -21,7 +21,7 @@ void kaido_policies_flush(struct kaido_policies *policies);
 
 /* Of the SAs that the policy stands for; 0: there is no such policy. */
 uint32_t kaido_policy_reqid(struct kaido_policies *policies, kernel_ipsec_policy_id_t *id);
-/* Of the trap for an outbound packet of a tunnel; 0: there is none. */
+/* Of the trap for an outbound packet of a tunnel, or for any (NULL); 0: there is none. */
 uint32_t kaido_policy_trap(struct kaido_policies *policies, uint32_t if_id, traffic_selector_t *src,
 			   traffic_selector_t *dst);
 

@@ -63,6 +63,7 @@ json_t *request_set(uint64_t handle, kernel_ipsec_sa_id_t *id, kernel_ipsec_add_
 		    ike_sa_t *ike_sa)
 {
 	bool in = data->inbound;
+	host_t *remote = in ? id->src : id->dst;
 	json_t *params;
 	int failed;
 
@@ -72,7 +73,10 @@ json_t *request_set(uint64_t handle, kernel_ipsec_sa_id_t *id, kernel_ipsec_add_
 			   (int)data->esn, "window", (json_int_t)data->replay_window);
 	if (!params)
 		return NULL;
-	failed = set_ends(params, in ? id->dst : id->src, in ? id->src : id->dst, data->encap);
+	/* What is of one CPU charon takes from any port; it comes from where IKE comes from. */
+	if (data->encap && !remote->get_port(remote) && ike_sa)
+		remote = ike_sa->get_other_host(ike_sa);
+	failed = set_ends(params, in ? id->dst : id->src, remote, data->encap);
 	failed |= json_object_set_new(params, "key", json_key(data->enc_key));
 	failed |= json_object_set_new(params, "lifetime", json_lifetime(data->lifetime));
 	failed |= json_object_set_new(params, "local_ts",

@@ -302,7 +302,8 @@ struct abi_sa {
 	uint8_t flags;
 	uint8_t key_len; /* 16, 24, 32 */
 	uint8_t state;   /* enum abi_sa_state; 0 in a SET */
-	uint32_t window; /* inbound: anti-replay window in packets, 0 (off) .. 4096 */
+	uint16_t window; /* inbound: anti-replay window in packets, 0 (off) .. 4096 */
+	uint16_t cpu; /* outbound: n: only worker n - 1 (modulo workers) sends with it; 0: all do */
 	uint8_t salt[4];
 	uint8_t key[32];         /* zero in a dump, as is the salt */
 	uint64_t sequence;       /* outbound: the first to send, not 0; in a dump: the next one */

@@ -103,7 +103,7 @@ TunnelState = _record(
 Lifetime = _record("abi_lifetime", ("bytes", u64), ("packets", u64), ("seconds", u64))
 Sa = _record(
     "abi_sa", ("id", u32), ("tunnel", u32), ("spi", u8 * 4), ("direction", u8), ("flags", u8),
-    ("key_len", u8), ("state", u8), ("window", u32), ("salt", u8 * 4), ("key", u8 * 32),
+    ("key_len", u8), ("state", u8), ("window", u16), ("cpu", u16), ("salt", u8 * 4), ("key", u8 * 32),
     ("sequence", u64), ("sequence_limit", u64), ("cookie", u64), ("soft", Lifetime),
     ("hard", Lifetime))
 SaLease = _record("abi_sa_lease", ("id", u32), ("reserved", u32), ("sequence_limit", u64))

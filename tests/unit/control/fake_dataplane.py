@@ -352,7 +352,7 @@ class FakeDataplane:
             self.answer(connection, request, abi.HELLO_REPLY, [abi.HelloReply(
                 version=b"fake", boot=self.boot, generation=self.generation, max_tenants=16384,
                 max_attachments=32768, max_tunnels=self.options.max_tunnels, max_sas=self.options.max_sas, ports=2,
-                workers=1)])
+                workers=self.options.workers)])
         elif kind == abi.COUNTERS:
             self.answer(connection, request, abi.COUNTERS_REPLY,
                         [abi.CountersReply(boot=self.boot, size=self.counters.size)], [self.counters.fd])
@@ -439,6 +439,7 @@ if __name__ == "__main__":
     parser.add_argument("--appetite", type=int, default=0, help="numbers an SA uses at a time, at most")
     parser.add_argument("--refuse-spi", type=int, help="of an SA that is refused")
     parser.add_argument("--refuse-remote", help="an address where no tunnel may lead")
+    parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--max-tunnels", type=int, default=32768)
     parser.add_argument("--max-sas", type=int, default=65536)
     parser.add_argument("--crash", choices=["staged", "commit", "committed"])

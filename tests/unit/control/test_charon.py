@@ -48,9 +48,9 @@ class Configured(Case):
             return state["connected"] and state["settled"]
         self.world.wait("charon has it all", look)
 
-    def open_plugin(self):
+    def open_plugin(self, version="test"):
         client = self.world.client("ike.sock")
-        client.call("ike.open", protocol=1, instance="0123456789abcdef", version="test")
+        client.call("ike.open", protocol=1, instance="0123456789abcdef", version=version)
         return client
 
     def told(self):
@@ -132,6 +132,26 @@ class Configured(Case):
         self.assertEqual(secrets["method"], "ike.secrets")
         self.assertEqual(secrets["params"]["secrets"], [{"kind": "psk", "local": "192.0.2.1", "remote": "one.example",
                                                          "secret": PSK.encode().hex()}])
+
+    def test_sas_of_each_cpu(self):
+        """A charon that doesn't know them is not told of them, but the operator is."""
+        def child():
+            return self.charon.conns["acme.one"]["children"]["one"]
+
+        plugin = self.open_plugin("strongSwan 6.0.1")
+        self.apply(acme(site(ike={"start": "start", "per-cpu": True}), site("two")))
+        self.settled()
+        self.assertNotIn("per_cpu_sas", child())
+        self.assertEqual(child()["start_action"], b"none")
+        self.assertEqual([text for text in self.told() if "per-cpu" in text],
+                         ["per-cpu needs strongSwan 6.0.2 or newer: with the charon that is there 'one' has one SA each "
+                          "way for all workers"])
+        plugin.close()
+        self.open_plugin("strongSwan 6.0.2")
+        self.world.wait("charon is told", lambda: "per_cpu_sas" in child())
+        self.settled()
+        self.assertEqual((child()["per_cpu_sas"], child()["start_action"]), (b"yes", b"trap"))
+        self.assertNotIn("per_cpu_sas", self.charon.conns["acme.two"]["children"]["two"])
 
     def test_begins_again(self):
         """Who said no may say yes later; nobody begins with a tunnel that is the peer's to begin with."""

@@ -614,6 +614,28 @@ class Clients(Sessions):
 class Told(Sessions):
     """What the dataplane tells comes to the plugin."""
 
+    def test_each_worker_has_sas_of_its_own(self):
+        self.restart_dataplane("--workers", "3")
+        self.configure(site(ike={"psk": "a secret of branch 1", "start": "trap", "per-cpu": True}))
+        plugin, if_id = self.plugin(), self.if_id("branch-1")
+        ike = {"id": 1, "name": "acme.branch-1", "version": 2, "local": "192.0.2.1", "remote": "198.51.100.7",
+               "local_id": "192.0.2.1", "remote_id": "198.51.100.7", "addresses": [], "nat": False}
+        plugin.call("ike.event", kind="established", ike={**ike, "initiator": True})
+        plugin.pair(if_id)
+        asked = [plugin.notified("ike.acquire") for _ in range(3)]
+        self.assertEqual(asked, [{"if_id": if_id, "cpu": cpu} for cpu in range(3)])
+        for cpu in (2, 0):
+            plugin.pair(if_id, cpu=cpu)
+        self.assertEqual(sorted((r.direction, r.cpu) for r in self.dump("sa")),
+                         sorted([(abi.SA_IN, 0)] * 3 + [(abi.SA_OUT, 0), (abi.SA_OUT, 1), (abi.SA_OUT, 3)]))
+        children = self.call("ike.list")["ike"][0]["children"]
+        self.assertEqual(sorted(child.get("cpu", -1) for child in children), [-1, 0, 2])
+        # What is missing is asked for again, by a kaidod that starts among them.
+        self.restart()
+        again = self.plugin(plugin.instance)
+        again.call("ike.sync", sas=list(range(1, 7)))
+        self.assertEqual(again.notified("ike.acquire"), {"if_id": if_id, "cpu": 1})
+
     def test_ends_of_lifetimes_moves_and_packets(self):
         file = self.world.path("events")
         self.restart_dataplane("--events", file)

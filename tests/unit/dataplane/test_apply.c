@@ -700,6 +700,70 @@ static void newest_outbound_sa_sends(void **state)
 	end(f, a);
 }
 
+static struct abi_sa make_sa_of(uint32_t id, uint16_t cpu)
+{
+	struct abi_sa sa = make_sa_out(id, 1, 0x6000 + id);
+
+	sa.cpu = cpu;
+	return sa;
+}
+
+static void assert_senders(const struct tables *t, bool spread, uint32_t common, uint32_t first,
+			   uint32_t second)
+{
+	assert_int_equal(t->tunnel[1].sa_out, common);
+	assert_int_equal(t->sa[common].out.spread, spread);
+	if (!spread)
+		return;
+	assert_int_equal(*tables_worker_sa(t, 1, 0), first);
+	assert_int_equal(*tables_worker_sa(t, 1, 1), second);
+}
+
+/* The newest of each worker's own, else of those for all. */
+static void workers_have_sas_of_their_own(void **state)
+{
+	struct fixture *f = fixture_create(NULL, 2);
+	struct apply *a = begin(f);
+	const struct tables *t = f->gw.tables;
+	struct abi_sa in = make_sa_in(70, 1, 0x7000);
+
+	world_build(a);
+	assert_senders(t, false, 12, 0, 0);
+	SET(a, SA, make_sa_of(60, 2));
+	assert_senders(t, false, 12, 0, 0);
+	apply_commit(a);
+	assert_senders(t, true, 12, 12, 60);
+	SET(a, SA, make_sa_of(61, 1));
+	SET(a, SA, make_sa_of(62, 4)); /* of the second one, too, where there are two */
+	SET(a, SA, make_sa_of(63, 0));
+	apply_rollback(a);
+	assert_senders(t, true, 12, 12, 60);
+	SET(a, SA, make_sa_of(61, 1));
+	SET(a, SA, make_sa_of(62, 4));
+	SET(a, SA, make_sa_of(63, 0));
+	apply_commit(a);
+	assert_senders(t, true, 63, 61, 62);
+	assert_int_equal(remove_id(a, ABI_SA_DELETE, 62), 0);
+	assert_int_equal(remove_id(a, ABI_SA_DELETE, 61), 0);
+	apply_commit(a);
+	assert_senders(t, true, 63, 63, 60);
+	REFUSE(a, SA_SET, make_sa_of(60, 1), -EEXIST);
+	in.cpu = 1;
+	REFUSE(a, SA_SET, in, -EINVAL);
+	/* Where none is for all, the newest is. */
+	assert_int_equal(remove_id(a, ABI_SA_DELETE, 63), 0);
+	assert_int_equal(remove_id(a, ABI_SA_DELETE, 12), 0);
+	apply_commit(a);
+	assert_senders(t, true, 60, 60, 60);
+	assert_int_equal(remove_id(a, ABI_SA_DELETE, 60), 0);
+	apply_commit(a);
+	assert_int_equal(t->tunnel[1].sa_out, 0);
+	SET(a, SA, make_sa_of(60, 0));
+	apply_commit(a);
+	assert_senders(t, false, 60, 0, 0);
+	end(f, a);
+}
+
 /* Setting what is there neither renews its turn nor its sequence number. */
 static void live_sa_is_left_alone(void **state)
 {
@@ -1012,6 +1076,7 @@ int main(void)
 		cmocka_unit_test(random_transactions_undo),
 		cmocka_unit_test(readers_never_meet_strangers),
 		cmocka_unit_test(newest_outbound_sa_sends),
+		cmocka_unit_test(workers_have_sas_of_their_own),
 		cmocka_unit_test(live_sa_is_left_alone),
 		cmocka_unit_test(senders_change_when_the_transaction_is_over),
 		cmocka_unit_test(leases_only_rise),

@@ -11,6 +11,8 @@
 #include <rte_mbuf.h>
 
 #include "ip_header.h"
+#include "rx_share.h"
+#include "sa_template.h"
 #include "testbed.h"
 
 /* Sends one inner packet through the tunnel; returns the ESP frame's length. */
@@ -50,6 +52,44 @@ static void routes_swap(struct testbed *bed)
 					   ip_load(IP_V6, v6), 16, value, &old),
 				 0);
 	}
+}
+
+/* By which SA does it go? */
+static uint32_t spi_sent(struct testbed *bed)
+{
+	uint8_t esp[2048];
+	uint32_t spi;
+
+	encrypt_one(bed, IP_V4, 100, esp);
+	memcpy(&spi, esp + 14 + 20, sizeof(spi));
+	return __builtin_bswap32(spi);
+}
+
+/* Of the worker that has the queue, also where another one carries the burst. */
+static void test_sa_of_the_worker(void **state)
+{
+	struct testbed *bed = testbed_create(0, 16, 64);
+	struct rx_share share = { .worker = 1 };
+	struct abi_tunnel tunnel = testbed_tunnel(0);
+	union sa *sa = bed->tables->sa;
+
+	for (uint32_t id = 3; id <= 4; id++) {
+		sa[id] = sa[1];
+		sa[id].out.spi = __builtin_bswap32(0x1000 + id);
+		sa_template_build(&sa[id].out, 0, &tunnel);
+		sa[id].out.outer[0] = sa[1].out.outer[0];
+		*tables_worker_sa(bed->tables, 1, id - 3) = id;
+	}
+	assert_int_equal(spi_sent(bed), 0x1001);
+	sa[1].out.spread = 1;
+	assert_int_equal(spi_sent(bed), 0x1003);
+	bed->worker->share = &share;
+	assert_int_equal(spi_sent(bed), 0x1004);
+	bed->worker->share = NULL;
+	sa[1].out.spread = 0;
+	assert_int_equal(spi_sent(bed), 0x1001);
+	assert_int_equal(sa[3].out.sequence, 2);
+	testbed_destroy(bed);
 }
 
 static void test_there_and_back(void **state)
@@ -357,6 +397,7 @@ int main(void)
 		cmocka_unit_test(test_forged_and_replayed),
 		cmocka_unit_test(test_replay_within_one_burst),
 		cmocka_unit_test(test_inner_source),
+		cmocka_unit_test(test_sa_of_the_worker),
 		cmocka_unit_test(test_lease),
 		cmocka_unit_test(test_drops),
 		cmocka_unit_test(test_icmp_errors),
