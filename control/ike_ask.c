@@ -13,14 +13,14 @@
 #define ASK_SOON_S 3  /* after something was loaded: charon's unit may be about to load its files */
 #define ASK_S      30 /* at other times */
 
-/* What looks like ours: others may have loaded connections of their own, whose names have no dot. */
+/* What is ours: charon may have other connections and pools too, which nobody may lose by us. */
 static void name_note(struct ike_config *config, enum part part, const char *name)
 {
-	if (part == PART_KEYS || strchr(name, '.') != NULL)
+	if (part == PART_KEYS || strncmp(name, IKE_NAME_PREFIX, strlen(IKE_NAME_PREFIX)) == 0)
 		json_object_set_new(config->has[part], name, json_true());
 }
 
-/* The first look. Keys that an earlier kaidod gave it are not known to be ours until they are given again. */
+/* The first look. A key has no name: it is known to be ours when it is given, and else is somebody else's. */
 static void has_take(struct ike_config *config)
 {
 	const char *name;
@@ -30,8 +30,6 @@ static void has_take(struct ike_config *config)
 		json_object_set_new(config->loaded[PART_CONNS], name, json_null());
 	json_object_foreach (config->has[PART_POOLS], name, value)
 		json_object_set_new(config->loaded[PART_POOLS], name, json_null());
-	json_object_foreach (config->has[PART_KEYS], name, value)
-		json_array_append_new(config->strange, json_string(name));
 	config->known = true;
 	ike_load_step(config);
 }

@@ -19,10 +19,10 @@ static void initiate(struct ike_config *config, const struct ike_owner *owner)
 {
 	const struct tunnel *tunnel = owner->tunnel;
 	struct vici_message message = { 0 };
-	char name[2 * ABI_NAME_LEN];
+	char name[IKE_NAME_LEN];
 
-	snprintf(name, sizeof(name), "%s.%s", owner->tenant->name,
-		 tunnel->ike->peer[0] == '\0' ? tunnel->name : tunnel->ike->peer);
+	model_ike_name(owner->tenant->name,
+		       tunnel->ike->peer[0] == '\0' ? tunnel->name : tunnel->ike->peer, name);
 	vici_text(&message, "ike", name);
 	vici_text(&message, "child", tunnel->name);
 	vici_text(&message, "timeout", "-1");
@@ -66,12 +66,12 @@ static void begin_due(evutil_socket_t fd, short what, void *context)
 }
 
 static void begin_in(struct ike_config *config, time_t seconds, unsigned int looks,
-		     const char *tenant, size_t length, const char *tunnel)
+		     const char *tenant, const char *tunnel)
 {
 	struct timeval wait = { .tv_sec = seconds };
-	char name[2 * ABI_NAME_LEN];
+	char name[IKE_NAME_LEN];
 
-	snprintf(name, sizeof(name), "%.*s.%s", (int)length, tenant, tunnel);
+	model_ike_name(tenant, tunnel, name);
 	json_object_set_new(config->to_begin, name, json_integer(looks));
 	if (seconds == 0 || !event_pending(config->begin, EV_TIMEOUT, NULL))
 		event_add(config->begin, &wait);
@@ -79,18 +79,20 @@ static void begin_in(struct ike_config *config, time_t seconds, unsigned int loo
 
 void ike_begin_loaded(struct ike_config *config, const char *name, const json_t *connection)
 {
+	char tenant[ABI_NAME_LEN], first[ABI_NAME_LEN];
 	const char *tunnel;
 	json_t *child;
 
+	model_ike_split(name, tenant, first);
 	json_object_foreach (json_object_get(connection, "children"), tunnel, child)
-		begin_in(config, 0, LOOKS, name, strcspn(name, "."), tunnel);
+		begin_in(config, 0, LOOKS, tenant, tunnel);
 }
 
 /* charon itself goes on only where nobody answered; a peer that said no may say yes later. */
 void ike_config_failed(struct ike_config *config, const char *tenant, const char *tunnel)
 {
 	if (config != NULL)
-		begin_in(config, AGAIN_S, 1, tenant, strlen(tenant), tunnel);
+		begin_in(config, AGAIN_S, 1, tenant, tunnel);
 }
 
 int ike_begin_open(struct ike_config *config)

@@ -279,7 +279,6 @@ int ike_config_open(struct event_base *base, const char *vici, const char *state
 	config->expiry = evtimer_new(base, expiry_due, config);
 	config->absent = evtimer_new(base, absent_due, config);
 	config->alone = evtimer_new(base, alone_due, config);
-	config->strange = json_array();
 	config->told_pools = json_object();
 	config->told_old = json_object();
 	for (unsigned int part = 0; part < PARTS; part++) {
@@ -325,7 +324,6 @@ void ike_config_close(struct ike_config *config)
 	}
 	ike_ask_close(config);
 	ike_begin_close(config);
-	json_decref(config->strange);
 	json_decref(config->told_pools);
 	json_decref(config->told_old);
 	json_decref(config->wanted);

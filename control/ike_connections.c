@@ -299,20 +299,11 @@ static json_t *tunnel_child(const struct making *making, const struct tunnel *tu
 
 /* -- connections -- */
 
-#define CONNECTION_NAME_LEN (2 * ABI_NAME_LEN)
-
-static const char *connection_name(const struct tenant *tenant, const char *name,
-				   char text[CONNECTION_NAME_LEN])
-{
-	snprintf(text, CONNECTION_NAME_LEN, "%s.%s", tenant->name, name);
-	return text;
-}
-
 static void tunnel_add(struct making *making, const struct tenant *tenant,
 		       const struct tunnel *tunnel)
 {
 	const struct ike *ike = tunnel->ike;
-	char name[CONNECTION_NAME_LEN], local[ADDRESS_TEXT_LEN], remote[ADDRESS_TEXT_LEN];
+	char name[IKE_NAME_LEN], local[ADDRESS_TEXT_LEN], remote[ADDRESS_TEXT_LEN];
 	json_t *connection = connection_make(ike, &tunnel->local, &tunnel->remote);
 
 	/* Of two IKE SAs with one peer the newer one is meant. */
@@ -325,7 +316,8 @@ static void tunnel_add(struct making *making, const struct tenant *tenant,
 			    remote_make(making, ike, ike_remote_id(ike, &tunnel->remote, remote)));
 	json_object_set_new(connection, "children",
 			    json_pack("{s:o}", tunnel->name, tunnel_child(making, tunnel)));
-	json_object_set_new(making->conns, connection_name(tenant, tunnel->name, name), connection);
+	json_object_set_new(making->conns, model_ike_name(tenant->name, tunnel->name, name),
+			    connection);
 	key_add(making, tenant->name, tunnel->name, &ike->key);
 }
 
@@ -333,9 +325,9 @@ static void tunnel_add(struct making *making, const struct tenant *tenant,
 static void peer_add(struct making *making, const struct tenant *tenant,
 		     const struct tunnel *tunnel)
 {
-	char name[CONNECTION_NAME_LEN];
-	json_t *connection =
-		json_object_get(making->conns, connection_name(tenant, tunnel->ike->peer, name));
+	char name[IKE_NAME_LEN];
+	json_t *connection = json_object_get(making->conns,
+					     model_ike_name(tenant->name, tunnel->ike->peer, name));
 
 	if (connection != NULL)
 		json_object_set_new(json_object_get(connection, "children"), tunnel->name,
@@ -360,14 +352,14 @@ static json_t *dns_list(const struct remote_access *access, uint8_t family)
 	return list;
 }
 
-/* Returns the names of its pools: <tenant>.<name>, and with .2, .3 behind it further ones. */
+/* Returns the names of its pools: that of the connection, and with .2, .3 behind it further ones. */
 static json_t *pools_add(struct making *making, const struct tenant *tenant,
 			 const struct remote_access *access)
 {
-	char base[CONNECTION_NAME_LEN], name[CONNECTION_NAME_LEN + 24], text[ADDRESS_TEXT_LEN];
+	char base[IKE_NAME_LEN], name[IKE_NAME_LEN + 24], text[ADDRESS_TEXT_LEN];
 	json_t *names = json_array(), *pool, *dns;
 
-	connection_name(tenant, access->name, base);
+	model_ike_name(tenant->name, access->name, base);
 	for (size_t i = 0; i < access->n_pools; i++) {
 		snprintf(name, sizeof(name), i == 0 ? "%s" : "%s.%zu", base, i + 1);
 		pool = json_pack("{s:s}", "addrs", prefix_format(&access->pools[i], text));
@@ -384,7 +376,7 @@ static json_t *pools_add(struct making *making, const struct tenant *tenant,
 static void access_add(struct making *making, const struct tenant *tenant,
 		       const struct remote_access *access)
 {
-	char name[CONNECTION_NAME_LEN], local[ADDRESS_TEXT_LEN];
+	char name[IKE_NAME_LEN], local[ADDRESS_TEXT_LEN];
 	const struct ike *ike = access->ike;
 	json_t *connection = connection_make(ike, &access->local, NULL);
 	json_t *child = child_make(ike, access->id, &access->lifetime);
@@ -401,7 +393,8 @@ static void access_add(struct making *making, const struct tenant *tenant,
 	/* The client's own addresses, of the pool. */
 	json_object_set_new(child, "remote_ts", list_of("dynamic"));
 	json_object_set_new(connection, "children", json_pack("{s:o}", access->name, child));
-	json_object_set_new(making->conns, connection_name(tenant, access->name, name), connection);
+	json_object_set_new(making->conns, model_ike_name(tenant->name, access->name, name),
+			    connection);
 	key_add(making, tenant->name, access->name, &ike->key);
 }
 

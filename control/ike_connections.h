@@ -11,7 +11,7 @@
 #include "model.h"
 
 /*
- * {conns: {<tenant>.<name>: {...}}, pools: {<tenant>.<name>: {...}}, certs: {<digest>: {type, data}},
+ * {conns: {kaido.<tenant>.<name>: {...}}, pools: {kaido.<tenant>.<name>: {...}}, certs: {<digest>: {type, data}},
  * keys: {<digest>: {tenant, name}}}. Certificates in `certs` and `cacerts` of connections, and `data`,
  * are DER in base64. NULL: out of memory.
  */

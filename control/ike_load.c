@@ -34,16 +34,6 @@ void ike_tell(struct ike_config *config, const char *tenant, const char *tunnel,
 			    tunnel == NULL || tunnel[0] == '\0' ? NULL : tunnel);
 }
 
-/* "acme.branch-1", or a pool "acme.laptops.2", into tenant and name. */
-static void owner_split(const char *name, char tenant[ABI_NAME_LEN], char tunnel[ABI_NAME_LEN])
-{
-	size_t length = strcspn(name, ".");
-	const char *rest = name[length] == '.' ? name + length + 1 : "";
-
-	snprintf(tenant, ABI_NAME_LEN, "%.*s", (int)length, name);
-	snprintf(tunnel, ABI_NAME_LEN, "%.*s", (int)strcspn(rest, "."), rest);
-}
-
 /* Whose certificate it is: the first connection that has it. */
 static const char *cert_owner(const struct ike_config *config, const char *data)
 {
@@ -78,7 +68,7 @@ static void refusal_tell(struct ike_config *config, const char *why)
 	switch (config->part) {
 	case PART_CERTS:
 		name = cert_owner(config, json_string_value(json_object_get(value, "data")));
-		owner_split(name, tenant, tunnel);
+		model_ike_split(name, tenant, tunnel);
 		ike_tell(
 			config, tenant, tunnel,
 			"charon refuses a certificate or revocation list of '%s': %s; give another one",
@@ -96,7 +86,7 @@ static void refusal_tell(struct ike_config *config, const char *why)
 		if (json_object_get(config->told_pools, name) != NULL)
 			return;
 		json_object_set_new(config->told_pools, name, json_true());
-		owner_split(name, tenant, tunnel);
+		model_ike_split(name, tenant, tunnel);
 		ike_tell(
 			config, tenant, tunnel,
 			"charon refuses the pool '%s': %s; where clients still have addresses of the "
@@ -104,7 +94,7 @@ static void refusal_tell(struct ike_config *config, const char *why)
 			name, why, IKE_RETRY_S);
 		return;
 	default:
-		owner_split(name, tenant, tunnel);
+		model_ike_split(name, tenant, tunnel);
 		ike_tell(config, tenant, tunnel, "charon refuses the connection '%s': %s", name,
 			 why);
 	}
@@ -116,7 +106,6 @@ void ike_load_forget(struct ike_config *config)
 		json_object_clear(config->loaded[part]);
 		json_object_clear(config->refused[part]);
 	}
-	json_array_clear(config->strange);
 	config->known = false;
 	config->busy = false;
 	ike_load_again(config);
@@ -370,10 +359,16 @@ static void part_list(struct ike_config *config, enum part part)
 		if (json_object_get(wanted, name) == NULL && !json_is_null(value))
 			json_object_del(refused, name);
 	}
-	json_object_foreach (loaded, name, value) {
+	json_object_foreach_safe(loaded, next, name, value)
+	{
+		if (json_object_get(wanted, name) != NULL)
+			continue;
+		/* vici takes back no single certificate, and all only with those of others. It may stay: a
+		 * connection takes the CAs that it names, and a newer revocation list replaces the older one. */
+		if (part == PART_CERTS)
+			json_object_del(loaded, name);
 		/* A pool that is in use is tried again later. */
-		if (json_object_get(wanted, name) == NULL &&
-		    !json_is_null(json_object_get(refused, name)))
+		else if (!json_is_null(json_object_get(refused, name)))
 			json_array_append_new(config->unload[part].names, json_string(name));
 	}
 }
@@ -382,54 +377,6 @@ void ike_load_again(struct ike_config *config)
 {
 	config->listed = false;
 	config->settled = false;
-}
-
-/* Keys that an earlier kaidod gave it, and that are no longer meant. */
-static void strange_forget(struct ike_config *config)
-{
-	struct vici_message message = { 0 };
-	json_t *id, *own;
-	const char *name;
-	bool ours;
-
-	while ((id = json_array_get(config->strange, 0)) != NULL) {
-		ours = false;
-		json_object_foreach (config->loaded[PART_KEYS], name, own)
-			ours |= json_equal(own, id);
-		if (!ours) {
-			vici_text(&message, "id", json_string_value(id));
-			vici_request(config->vici, "unload-key", &message, ike_load_nothing,
-				     config);
-		}
-		json_array_remove(config->strange, 0);
-	}
-}
-
-static void cleared(void *context, int error, const char *text, const uint8_t *message, size_t size)
-{
-	struct ike_config *config = context;
-
-	config->busy = false;
-	if (error == -ENOTCONN)
-		return;
-	ike_load_step(config);
-}
-
-/*
- * A certificate that is no longer meant: vici can only forget all of them, and all keys with them. They
- * are given again at once; whoever logs in meanwhile has to try again, and who is there stays.
- */
-static bool certs_purge(struct ike_config *config)
-{
-	if (json_array_size(config->unload[PART_CERTS].names) == 0)
-		return false;
-	config->busy = true;
-	json_object_clear(config->loaded[PART_CERTS]);
-	json_object_clear(config->loaded[PART_KEYS]);
-	ike_load_again(config);
-	if (vici_request(config->vici, "clear-creds", NULL, cleared, config) < 0)
-		config->busy = false;
-	return config->busy;
 }
 
 /* Sends the next request; where there is none, charon is as wanted. */
@@ -444,11 +391,10 @@ void ike_load_step(struct ike_config *config)
 		part_list(config, part);
 	config->listed = true;
 	if (unload_next(config, PART_CONNS) || unload_next(config, PART_KEYS) ||
-	    certs_purge(config) || load_next(config, PART_CERTS) || load_next(config, PART_KEYS) ||
+	    load_next(config, PART_CERTS) || load_next(config, PART_KEYS) ||
 	    unload_next(config, PART_POOLS) || load_next(config, PART_POOLS) ||
 	    (config->plugin && load_next(config, PART_CONNS)))
 		return;
-	strange_forget(config);
 	config->settled = config->plugin;
 	if (config->settled)
 		ike_ask_later(config);

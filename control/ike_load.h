@@ -35,7 +35,6 @@ struct ike_config {
 	bool listed;            /* what differs: */
 	struct ike_list load[PARTS];
 	struct ike_list unload[PARTS];
-	json_t *strange;          /* ids of keys that charon has and we didn't give */
 	unsigned int asked;       /* questions about what it has that are not answered */
 	bool unheard;             /* of these, one was not answered well */
 	unsigned int sent;        /* what changes it ... */

@@ -256,7 +256,17 @@ struct ike_owner {
 	const struct remote_access *access;
 };
 bool model_ike_owner(const struct model *model, uint32_t if_id, struct ike_owner *owner);
-/* Who is meant by a connection's name, `<tenant>.<tunnel or remote access>`. */
+
+/*
+ * The name that a connection and its first pool have in charon, `kaido.<tenant>.<tunnel or remote access>`.
+ * There, what is called otherwise is somebody else's.
+ */
+#define IKE_NAME_PREFIX "kaido."
+#define IKE_NAME_LEN    (sizeof(IKE_NAME_PREFIX) + 2 * ABI_NAME_LEN)
+const char *model_ike_name(const char *tenant, const char *name, char text[IKE_NAME_LEN]);
+/* The two parts of such a name, whatever follows. False: it is none. */
+bool model_ike_split(const char *text, char tenant[ABI_NAME_LEN], char name[ABI_NAME_LEN]);
+/* Who is meant by a connection's name. */
 bool model_ike_named(const struct model *model, const char *connection, struct ike_owner *owner);
 
 /* Puts one in the place of its namesake, or adds it; takes the reference. -ENOMEM. */

@@ -117,23 +117,42 @@ bool model_ike_owner(const struct model *model, uint32_t if_id, struct ike_owner
 	return found;
 }
 
+const char *model_ike_name(const char *tenant, const char *name, char text[IKE_NAME_LEN])
+{
+	snprintf(text, IKE_NAME_LEN, IKE_NAME_PREFIX "%s.%s", tenant, name);
+	return text;
+}
+
+bool model_ike_split(const char *text, char tenant[ABI_NAME_LEN], char name[ABI_NAME_LEN])
+{
+	const char *rest = text + strlen(IKE_NAME_PREFIX);
+	size_t length;
+
+	tenant[0] = name[0] = '\0';
+	if (strncmp(text, IKE_NAME_PREFIX, strlen(IKE_NAME_PREFIX)) != 0)
+		return false;
+	length = strcspn(rest, ".");
+	snprintf(tenant, ABI_NAME_LEN, "%.*s", (int)length, rest);
+	rest += length + (rest[length] == '.');
+	snprintf(name, ABI_NAME_LEN, "%.*s", (int)strcspn(rest, "."), rest);
+	return tenant[0] != '\0' && name[0] != '\0';
+}
+
 bool model_ike_named(const struct model *model, const char *connection, struct ike_owner *owner)
 {
-	const char *dot = strchr(connection, '.');
-	char name[ABI_NAME_LEN];
+	char tenant[ABI_NAME_LEN], name[ABI_NAME_LEN], whole[IKE_NAME_LEN];
 
 	memset(owner, 0, sizeof(*owner));
-	if (dot == NULL || (size_t)(dot - connection) >= sizeof(name))
+	if (!model_ike_split(connection, tenant, name) ||
+	    strcmp(model_ike_name(tenant, name, whole), connection) != 0)
 		return false;
-	memcpy(name, connection, (size_t)(dot - connection));
-	name[dot - connection] = '\0';
-	owner->tenant = model_tenant(model, name);
+	owner->tenant = model_tenant(model, tenant);
 	if (owner->tenant == NULL)
 		return false;
-	owner->access = tenant_remote_access(owner->tenant, dot + 1);
+	owner->access = tenant_remote_access(owner->tenant, name);
 	if (owner->access != NULL)
 		return true;
-	owner->tunnel = tenant_tunnel(owner->tenant, dot + 1);
+	owner->tunnel = tenant_tunnel(owner->tenant, name);
 	return owner->tunnel != NULL && owner->tunnel->ike != NULL;
 }
 

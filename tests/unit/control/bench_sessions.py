@@ -49,7 +49,7 @@ def storm(plugin, requests):
 
 def client(plugin, number, generation):
     """What charon tells when a client comes."""
-    ike = {"id": generation << 24 | number, "name": "acme.laptops"}
+    ike = {"id": generation << 24 | number, "name": "kaido.acme.laptops"}
     place = {"udp": True, "local_port": 4500, "remote": f"100.64.{number >> 8 & 255}.{number & 255 or 1}",
              "remote_port": 1024 + number % 60000}
     common = {"reqid": number, "ike": ike, "remote_ts": [ts(address(number))], "local_ts": [whole()], **place}

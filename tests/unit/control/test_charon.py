@@ -61,10 +61,10 @@ class Configured(Case):
         self.open_plugin()
         self.apply(acme(site(), site("two")))
         self.settled()
-        self.assertEqual(self.charon.take(), [("load-conn", "acme.one"), ("load-conn", "acme.two")])
-        child = self.charon.conns["acme.one"]["children"]["one"]
+        self.assertEqual(self.charon.take(), [("load-conn", "kaido.acme.one"), ("load-conn", "kaido.acme.two")])
+        child = self.charon.conns["kaido.acme.one"]["children"]["one"]
         self.assertEqual(child["if_id_in"], child["if_id_out"])
-        self.assertEqual(self.charon.conns["acme.one"]["local-1"], {"auth": b"psk", "id": b"192.0.2.1"})
+        self.assertEqual(self.charon.conns["kaido.acme.one"]["local-1"], {"auth": b"psk", "id": b"192.0.2.1"})
 
         # A secret is the plugin's; charon has nothing of it.
         self.apply(acme(site(ike={"psk": "another one, as long"}), site("two")))
@@ -73,32 +73,45 @@ class Configured(Case):
         # What holds for what is negotiated from now on; then who the peer is; then what it reaches.
         self.apply(acme(site(ike={"dpd": 10}), site("two")))
         self.settled()
-        self.assertEqual(self.charon.take(), [("load-conn", "acme.one")])
+        self.assertEqual(self.charon.take(), [("load-conn", "kaido.acme.one")])
         self.apply(acme(site(ike={"dpd": 10, "remote-id": "other.example"}), site("two")))
         self.settled()
-        self.assertEqual(self.charon.take(), [("terminate", "acme.one"), ("load-conn", "acme.one")])
+        self.assertEqual(self.charon.take(), [("terminate", "kaido.acme.one"), ("load-conn", "kaido.acme.one")])
         self.apply(acme(site(ike={"dpd": 10, "remote-id": "other.example"}, **{"local-networks": ["10.0.0.0/8"]}),
                         site("two")))
         self.settled()
-        self.assertEqual(self.charon.take(), [("terminate", "acme.one"), ("load-conn", "acme.one")])
+        self.assertEqual(self.charon.take(), [("terminate", "kaido.acme.one"), ("load-conn", "kaido.acme.one")])
         self.apply(acme(site("two")))
         self.world.wait("the last one is sent", lambda: any(command == "terminate" for command, _ in
                                                             list(self.charon.requests)))
-        self.assertEqual(self.charon.take(), [("unload-conn", "acme.one"), ("terminate", "acme.one")])
+        self.assertEqual(self.charon.take(), [("unload-conn", "kaido.acme.one"), ("terminate", "kaido.acme.one")])
 
     def test_found_as_it_was(self):
-        """What another kaidod left there goes, if it is not wanted; others' connections are not ours."""
-        self.charon.conns = {"acme.gone": {}, "by-hand": {}}
-        self.charon.pools = {"acme.gone": {}}
+        """What another kaidod left there goes, if it is not wanted; what is others' stays, whatever it looks like."""
+        self.charon.conns = {"kaido.acme.gone": {}, "by-hand": {}, "acme.two": {}, "kaidos.own": {}}
+        self.charon.pools = {"kaido.acme.gone": {}, "kaido.acme.gone.2": {}, "acme.laptops": {}}
         self.charon.keys = {"4567"}
         self.open_plugin()
         self.apply(acme(site(), **laptops("10.9.0.0/16")))
         self.settled()
-        self.assertEqual(sorted(self.charon.conns), ["acme.laptops", "acme.one", "by-hand"])
+        self.assertEqual(sorted(self.charon.conns),
+                         ["acme.two", "by-hand", "kaido.acme.laptops", "kaido.acme.one", "kaidos.own"])
+        self.assertEqual(sorted(self.charon.pools), ["acme.laptops", "kaido.acme.laptops"])
+        self.assertEqual(self.charon.keys, {"0123", "4567"})
+        self.charon.take()
+        self.world.stop_kaidod()
+        self.world.start_kaidod("--vici", self.charon.path)
+        self.open_plugin()
+        self.apply(acme())
+        self.settled()
+        self.assertEqual(sorted(self.charon.conns), ["acme.two", "by-hand", "kaidos.own"])
         self.assertEqual(sorted(self.charon.pools), ["acme.laptops"])
-        self.assertEqual(self.charon.keys, {"0123"})
+        self.assertIn("4567", self.charon.keys)
+        self.assertEqual({name for command, name in self.charon.take() if command == "terminate"},
+                         {"kaido.acme.laptops", "kaido.acme.one"})
 
     def test_a_certificate_that_goes(self):
+        """No connection names it any more; to take it from charon is to take all, others' as well."""
         self.open_plugin()
         self.apply(acme(**laptops("10.9.0.0/16")))
         self.settled()
@@ -110,8 +123,11 @@ class Configured(Case):
         self.assertEqual([command for command, _ in self.charon.take()], ["terminate", "load-cert", "load-conn"])
         self.apply(acme(**laptops("10.9.0.0/16")))
         self.settled()
-        self.assertEqual([command for command, _ in self.charon.take()],
-                         ["terminate", "clear-creds", "load-cert", "load-key", "load-conn"])
+        self.assertEqual([command for command, _ in self.charon.take()], ["terminate", "load-conn"])
+        self.assertNotIn("cacerts", self.charon.conns["kaido.acme.laptops"]["remote-1"])
+        self.apply(acme(**with_ca))
+        self.settled()
+        self.assertEqual([command for command, _ in self.charon.take()], ["terminate", "load-cert", "load-conn"])
 
     def begun(self):
         self.world.wait("it begins", lambda: any(command == "initiate" for command, _ in self.charon.requests))
@@ -127,7 +143,7 @@ class Configured(Case):
         self.assertEqual(self.charon.take(), [])
         plugin = self.open_plugin()
         self.begun()
-        self.assertEqual(self.charon.take(), [("load-conn", "acme.one"), ("initiate", "acme.one")])
+        self.assertEqual(self.charon.take(), [("load-conn", "kaido.acme.one"), ("initiate", "kaido.acme.one")])
         secrets = plugin.line()
         self.assertEqual(secrets["method"], "ike.secrets")
         self.assertEqual(secrets["params"]["secrets"], [{"kind": "psk", "local": "192.0.2.1", "remote": "one.example",
@@ -136,7 +152,7 @@ class Configured(Case):
     def test_sas_of_each_cpu(self):
         """A charon that doesn't know them is not told of them, but the operator is."""
         def child():
-            return self.charon.conns["acme.one"]["children"]["one"]
+            return self.charon.conns["kaido.acme.one"]["children"]["one"]
 
         plugin = self.open_plugin("strongSwan 6.0.1")
         self.apply(acme(site(ike={"start": "start", "per-cpu": True}), site("two")))
@@ -151,7 +167,7 @@ class Configured(Case):
         self.world.wait("charon is told", lambda: "per_cpu_sas" in child())
         self.settled()
         self.assertEqual((child()["per_cpu_sas"], child()["start_action"]), (b"yes", b"trap"))
-        self.assertNotIn("per_cpu_sas", self.charon.conns["acme.two"]["children"]["two"])
+        self.assertNotIn("per_cpu_sas", self.charon.conns["kaido.acme.two"]["children"]["two"])
 
     def test_begins_again(self):
         """Who said no may say yes later; nobody begins with a tunnel that is the peer's to begin with."""
@@ -160,12 +176,12 @@ class Configured(Case):
         self.settled()
         self.begun()
         self.charon.take()
-        for name in ("acme.one", "acme.two", "acme.gone"):
+        for name in ("kaido.acme.one", "kaido.acme.two", "kaido.acme.gone"):
             plugin.call("ike.event", kind="failed", reason="authentication", name=name, remote="198.51.100.7",
                         remote_port=500, text="no")
         self.world.wait("it begins again", lambda: any(command == "initiate" for command, _ in
                                                        list(self.charon.requests)))
-        self.assertEqual(self.charon.take(), [("initiate", "acme.one")])
+        self.assertEqual(self.charon.take(), [("initiate", "kaido.acme.one")])
 
     def test_refused(self):
         self.charon.refuse["load-pool"] = b"it is in use\x1b[2J"
@@ -174,17 +190,17 @@ class Configured(Case):
         self.apply(acme(**laptops("10.9.0.0/16")))
         self.settled()
         pool, connection = self.told()
-        self.assertIn("'acme.laptops': it is in use?[2J;", pool)
-        self.assertIn("'acme.laptops': why not", connection)
+        self.assertIn("'kaido.acme.laptops': it is in use?[2J;", pool)
+        self.assertIn("'kaido.acme.laptops': why not", connection)
         self.assertEqual(self.call("system.status")["charon"]["refused"], 2)
         self.charon.refuse = {}
         self.apply(acme(**laptops("10.10.0.0/16")))
         self.settled()
-        self.assertEqual(self.charon.pools["acme.laptops"], {"addrs": b"10.10.0.0/16"})
+        self.assertEqual(self.charon.pools["kaido.acme.laptops"], {"addrs": b"10.10.0.0/16"})
         self.assertEqual(sorted(self.charon.conns), [])  # the same that it refused: not asked again ...
         self.apply(acme(site(), **laptops("10.10.0.0/16")))
         self.settled()
-        self.assertEqual(sorted(self.charon.conns), ["acme.one"])
+        self.assertEqual(sorted(self.charon.conns), ["kaido.acme.one"])
 
     def test_nonsense(self):
         """It is not taken; kaidod connects again, and goes on."""
@@ -202,7 +218,7 @@ class Configured(Case):
             self.apply(acme(site(ike={"dpd": 10 + number})))
             self.world.wait("it was sent", lambda: not self.charon.raw)
             self.settled()
-            self.assertEqual(self.charon.conns["acme.one"]["dpd_delay"], b"%us" % (10 + number))
+            self.assertEqual(self.charon.conns["kaido.acme.one"]["dpd_delay"], b"%us" % (10 + number))
 
     def test_what_ends_is_told(self):
         now = datetime.datetime.utcnow()

@@ -337,7 +337,7 @@ class Desired(Sessions):
         plugin = self.plugin()
         one, two = self.if_id("branch-1"), self.if_id("branch-2")
         plugin.pair(one)
-        plugin.pair(two, ike={"id": 2, "name": "acme.branch-2"})
+        plugin.pair(two, ike={"id": 2, "name": "kaido.acme.branch-2"})
         shown = self.call("config.get")
         self.assertEqual(len(self.sas()), 4)
         changed = self.call("config.get")["config"]
@@ -404,7 +404,7 @@ class Disk(Sessions):
         self.configure(site(), access=[laptops()])
         plugin, if_id = self.plugin(), self.if_id("branch-1")
         old = plugin.pair(if_id)
-        plugin.pair(2, local_ts=[whole()], remote_ts=[ts("10.9.0.5")], ike={"id": 2, "name": "acme.laptops"})
+        plugin.pair(2, local_ts=[whole()], remote_ts=[ts("10.9.0.5")], ike={"id": 2, "name": "kaido.acme.laptops"})
         before, listed = self.tables(), self.call("ike.list")
         ballast = os.open(self.world.state + "/ballast", os.O_WRONLY | os.O_CREAT)
         try:
@@ -431,7 +431,7 @@ class Clients(Sessions):
     def connect(self, plugin, number, user="alice", address=None, **more):
         """A client: its IKE SA and its pair of SAs."""
         address = address or f"10.9.0.{number}"
-        ike = {"id": number, "name": "acme.laptops"}
+        ike = {"id": number, "name": "kaido.acme.laptops"}
         plugin.call("ike.event", kind="established", ike={
             **ike, "if_id": 1, "initiator": False, "version": 2, "local": "192.0.2.1", "remote": "203.0.113.5",
             "local_port": 4500, "remote_port": 61000 + number, "local_id": "vpn.acme.example",
@@ -497,9 +497,9 @@ class Clients(Sessions):
         plugin = self.plugin()
         common = {"local_ts": [whole()], "remote_ts": [ts("10.9.0.7")]}
         def named(number, user):
-            ike = {"id": number, "name": "acme.laptops", "user": user, "remote_id": user}
+            ike = {"id": number, "name": "kaido.acme.laptops", "user": user, "remote_id": user}
             plugin.call("ike.event", kind="established", ike=ike)
-            return {"id": number, "name": "acme.laptops"}
+            return {"id": number, "name": "kaido.acme.laptops"}
         alice, bob = named(1, "alice"), named(2, "bob")
         plugin.pair(2, reqid=1, ike=alice, **common)
         with self.assertRaisesRegex(RpcError, "belongs to client 'laptops-"):
@@ -517,7 +517,7 @@ class Clients(Sessions):
         self.assertEqual(len(self.dump("tunnel")), 2)
         self.assertEqual(len(self.routes()), 2)
         anew = self.plugin()
-        anew.pair(2, reqid=1, ike={"id": 1, "name": "acme.laptops"}, **common)
+        anew.pair(2, reqid=1, ike={"id": 1, "name": "kaido.acme.laptops"}, **common)
         self.assertEqual(len(self.dump("tunnel")), 2)
         self.assertEqual(len(self.sas()), 2)
 
@@ -529,11 +529,12 @@ class Clients(Sessions):
         plugin = self.plugin()
         for if_id in (1, 2):
             plugin.pair(if_id, reqid=if_id, local_ts=[whole()], remote_ts=[ts("10.9.0.8")],
-                        ike={"id": if_id, "name": ("acme", "bolt")[if_id - 1] + ".laptops"})
+                        ike={"id": if_id, "name": ("kaido.acme", "kaido.bolt")[if_id - 1] + ".laptops"})
         self.assertEqual({r.tenant for r in self.routes()}, {t.id for t in self.dump("tenant")})
         self.assertEqual(len(self.dump("tunnel")), 2)
         # Ids are given anew; a connection of another tenant, or one that is gone, has none of this one.
-        for name in ("acme.laptops", "acme.gone", "bolt.gone", "gone.laptops", "", 5):
+        for name in ("kaido.acme.laptops", "kaido.acme.gone", "kaido.bolt.gone", "kaido.gone.laptops", "bolt.laptops",
+                     "kaido.bolt.laptops.2", "kaido.bolt.laptops.", "kaido.bolt", "kaido.", "kaido", "", 5):
             with self.assertRaisesRegex(RpcError, "belongs to tenant 'bolt'"):
                 plugin.call("ike.sa.set", **plugin.params("in", 2, reqid=3, local_ts=[whole()],
                                                           remote_ts=[ts("10.9.0.9")], ike={"id": 3, "name": name}))
@@ -543,7 +544,7 @@ class Clients(Sessions):
         plugin = self.plugin()
         self.assertEqual(plugin.notified("ike.secrets")["locked"], [])
         failed = {"kind": "failed", "reason": "authentication", "remote": "203.0.113.5", "remote_port": 500,
-                  "name": "acme.laptops", "remote_id": "bob.example", "user": "Bob", "text": "EAP failed"}
+                  "name": "kaido.acme.laptops", "remote_id": "bob.example", "user": "Bob", "text": "EAP failed"}
         for number in range(3):
             plugin.call("ike.event", **failed)
             plugin.call("ike.event", **{**failed, "user": f"nobody{number}"})
@@ -561,7 +562,7 @@ class Clients(Sessions):
         plugin = self.plugin()
         self.assertEqual(plugin.notified("ike.secrets")["locked"], locked)
         # Who only moves has proven nothing.
-        alice = {"id": 1, "name": "acme.laptops", "user": "alice", "remote_id": "alice"}
+        alice = {"id": 1, "name": "kaido.acme.laptops", "user": "alice", "remote_id": "alice"}
         plugin.call("ike.event", kind="established", ike=alice)
         for _ in range(3):
             plugin.call("ike.event", **{**failed, "user": "alice"})
@@ -618,7 +619,7 @@ class Told(Sessions):
         self.restart_dataplane("--workers", "3")
         self.configure(site(ike={"psk": "a secret of branch 1", "start": "trap", "per-cpu": True}))
         plugin, if_id = self.plugin(), self.if_id("branch-1")
-        ike = {"id": 1, "name": "acme.branch-1", "version": 2, "local": "192.0.2.1", "remote": "198.51.100.7",
+        ike = {"id": 1, "name": "kaido.acme.branch-1", "version": 2, "local": "192.0.2.1", "remote": "198.51.100.7",
                "local_id": "192.0.2.1", "remote_id": "198.51.100.7", "addresses": [], "nat": False}
         plugin.call("ike.event", kind="established", ike={**ike, "initiator": True})
         plugin.pair(if_id)

@@ -81,16 +81,16 @@ class Charon(Case):
 
     def if_ids(self):
         """Whose each is, by what is written for charon."""
-        wanted = {f"{t['name']}.{one['name']}" for t in self.call("config.get")["config"].get("tenants", [])
+        wanted = {f"kaido.{t['name']}.{one['name']}" for t in self.call("config.get")["config"].get("tenants", [])
                   for one in [*t.get("tunnels", []), *t.get("remote-access", [])]}
         self.world.wait("it is written", lambda: set(self.written()) == wanted)
-        self.owners = {if_id: name.split(".")[0] for name, if_id in self.written().items()}
+        self.owners = {if_id: name.split(".")[1] for name, if_id in self.written().items()}
 
     def written(self):
         """if_ids by connection."""
         try:
             with open(os.path.join(self.world.state, "ike", "swanctl.conf"), encoding="ascii") as file:
-                found = re.findall(r"((?:acme|bolt)\.\w+) \{|if_id_in = (\d+)", file.read())
+                found = re.findall(r"(kaido\.(?:acme|bolt)\.\w+) \{|if_id_in = (\d+)", file.read())
         except FileNotFoundError:
             return {}
         return {one[0]: int(other[1]) for one, other in zip(found, found[1:]) if one[0] and other[1]}
@@ -140,7 +140,7 @@ class Charon(Case):
         if_id = one.choice([*self.owners, *self.owners, one.randrange(0, 50)])
         params = self.plugin.params(one.choice(("in", "out")), if_id, **more)
         if one.random() < 0.5:
-            params["ike"]["name"] = one.choice([*self.written(), "acme.laptops", "x"])
+            params["ike"]["name"] = one.choice([*self.written(), "kaido.acme.laptops", "x"])
         if self.sent and one.random() < 0.1:  # of another one
             params["key"] = one.choice(list(self.sent.values()))["key"]
         if self.sent and params["direction"] == "in" and one.random() < 0.1:
@@ -166,8 +166,7 @@ class Charon(Case):
 
     def tell(self):
         one = self.random
-        ike = {"id": one.randrange(-1, 6), "name": one.choice(("acme.laptops", "bolt.laptops", "acme.b1", "x", 7)),
-               "user": one.choice(("alice", "Bob", "carol", None)), "remote_id": one.choice(("b1", "alice", 3)),
+        ike = {"id": one.randrange(-1, 6), "name": one.choice(("kaido.acme.laptops", "kaido.bolt.laptops", "kaido.acme.b1", "acme.b1", 7)), "user": one.choice(("alice", "Bob", "carol", None)), "remote_id": one.choice(("b1", "alice", 3)),
                "addresses": one.choice((["10.9.0.1"], None, "x")), "remote": one.choice(("203.0.113.5", 5))}
         self.request("ike.event", one.choice((
             {"kind": "established", "ike": ike}, {"kind": "updated", "ike": ike, "old_id": one.randrange(-1, 6)},
@@ -224,7 +223,7 @@ class Charon(Case):
         """An SA is its if_id's tenant's, and routes lead to tunnels of their tenant."""
         for params in self.sent.values():
             name = (params["ike"] or {}).get("name", "") if isinstance(params["ike"], dict) else ""
-            self.assertIn(name.split(".")[0], ("", self.owners[params["if_id"]]))
+            self.assertIn((name.split(".") + [""])[1], ("", self.owners[params["if_id"]]))
             tenant_of, if_id = tunnels[there[params["direction"], params["spi"]].tunnel], params["if_id"]
             self.assertEqual(tenant_of, self.owners.get(if_id), params)
         for owner, target in routes:
