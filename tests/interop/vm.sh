@@ -199,13 +199,15 @@ vm_write()
 # vm_receive NUMBER SECONDS: prints the output of the command of this number, returns its status.
 vm_receive()
 {
-	local number=$1 line output='' until=$((SECONDS + $2))
+	local number=$1 line part='' output='' until=$((SECONDS + $2))
 
 	while ((SECONDS < until)); do
 		if ! IFS= read -r -t 1 -u "$VM_RECEIVE" line; then
+			part+=$line # the line's beginning, if the machine stood still in its midst
 			[[ -z $VM_PID ]] || process_is_running "$VM_PID" || break
 			continue
 		fi
+		line=$part$line part=''
 		line=${line%$'\r'}
 		case $line in
 		"end $number "*)
