@@ -429,7 +429,7 @@ void sa_settle(struct apply *a, struct undo *undo)
 	if (undo->sa.record.direction == ABI_SA_OUT)
 		tunnel_publish(a, undo->sa.record.tunnel);
 	else
-		sad_announce(a->gw->tables->sad);
+		sad_announce(a->gw->tables->sad, a->gw->sa_generations);
 }
 
 void sa_bury(struct apply *a)

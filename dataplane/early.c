@@ -37,7 +37,7 @@ struct early {
 	uint64_t pause;
 	uint64_t look_at;   /* TSC, as the next; not before */
 	uint64_t expire_at; /* not before */
-	uint32_t announced; /* sad_announced() before the last look */
+	uint32_t announced; /* sad_announced() before the last look, which found SAs up to it */
 	uint32_t max;       /* buffers */
 	uint32_t held;      /* buffers */
 	uint32_t free;      /* first of the free entries */
@@ -177,6 +177,19 @@ static void burst_end(struct worker *w, uint32_t n)
 	w->early->going_on = false;
 }
 
+/* It has come since the last look, or is still coming. */
+static bool sa_is_young(const struct early *e, const struct sa_in *sa)
+{
+	return (int32_t)(sa->generation - e->announced) > 0;
+}
+
+static bool sa_has_come(const struct worker *w, uint32_t spi)
+{
+	uint32_t id = sad_lookup(w->tables->sad, spi);
+
+	return id != 0 && !sa_is_young(w->early, &w->tables->sa[id].in);
+}
+
 /* Those whose SA has come. */
 static uint32_t early_look(struct worker *w)
 {
@@ -189,11 +202,11 @@ static uint32_t early_look(struct worker *w)
 		while (i != NONE) {
 			uint32_t next = e->entry[i].next;
 
-			if (sad_lookup(w->tables->sad, e->entry[i].spi) == 0) {
-				before = i;
-			} else {
+			if (sa_has_come(w, e->entry[i].spi)) {
 				burst_add(w, n++, share_take(w, s, before));
 				total++;
+			} else {
+				before = i;
 			}
 			if (n == BURST_MAX) {
 				burst_end(w, n);
@@ -218,19 +231,35 @@ static uint32_t early_expire(struct worker *w, uint64_t now)
 	return before - w->early_held;
 }
 
+static void packet_hold(struct worker *w, struct packet *p)
+{
+	p->generation = handoff_generation(w->tables, p);
+	*mbuf_packet(p->mbuf) = *p;
+	share_add(w, share_of(w, p), p, load32(p->l3 + p->esp_offset));
+}
+
 bool early_hold(struct worker *w, struct packet *p)
 {
 	struct early *e = w->early;
-	uint32_t s, buffers = p->mbuf->nb_segs;
+	uint32_t buffers = p->mbuf->nb_segs;
 
 	if (e == NULL || e->going_on || buffers > e->max)
 		return false;
 	while (e->held + buffers > e->max)
 		first_drop(w, share_fullest(e));
-	s = share_of(w, p);
-	p->generation = handoff_generation(w->tables, p);
-	*mbuf_packet(p->mbuf) = *p;
-	share_add(w, s, p, load32(p->l3 + p->esp_offset));
+	packet_hold(w, p);
+	return true;
+}
+
+bool early_queue(struct worker *w, struct packet *p)
+{
+	const struct early *e = w->early;
+
+	if (e->going_on || e->held + p->mbuf->nb_segs > e->max || !sa_is_young(e, &p->sa->in))
+		return false;
+	p->sa = NULL;
+	p->sa_id = 0;
+	packet_hold(w, p);
 	return true;
 }
 

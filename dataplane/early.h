@@ -14,14 +14,15 @@
  *
  * Only a commit that brings inbound SAs makes a worker look whether one is waited for, and the next
  * time not before a time that grows with the number of those that wait: it costs a worker a few
- * hundredths of its time at most. Packets of a source keep their order; those that come while the SA
- * does may overtake them. Nothing of the tables is held but the attachment's id, with its generation.
+ * hundredths of its time at most. Until it has looked, what comes for an SA that is new waits behind: a
+ * packet must not overtake so many that they are left of the window then. Nothing of the tables is held
+ * but the attachment's id, with its generation.
  *
  * Counters: a packet that waits is in its port's and attachment's rows alone; the underlay's or the
  * tenant's have it when that is decided, and so has a trace.
  *
  * Threads: each worker has its own, and no other touches it. What a worker took from another one's
- * queue (rx_share.h) waits with who took it.
+ * queue (rx_share.h) waits with who took it, without an order between the two.
  */
 #ifndef KAIDO_EARLY_H
 #define KAIDO_EARLY_H
@@ -45,6 +46,12 @@ void early_destroy(struct early *e);
 
 /* p, not yet counted as in, has an SPI that no SA has. False: it isn't kept, nothing was done with it. */
 bool early_hold(struct worker *w, struct packet *p);
+
+/*
+ * p's SA was found, and w->early_held is not 0: does p wait all the same, because others of its SA may?
+ * True: taken.
+ */
+bool early_queue(struct worker *w, struct packet *p);
 
 /*
  * To be called in every poll while w->early_held is not 0, at a TSC value: those whose SA has come go

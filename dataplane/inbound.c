@@ -46,6 +46,17 @@ static __attribute__((noinline)) void inbound_unknown(struct worker *w, struct p
 	packet_drop(w, p, spi == 0 ? DROP_frame_short : DROP_spi_unknown);
 }
 
+/* While packets wait for their SA, what comes behind them may have to. */
+static __attribute__((noinline)) void inbound_queue(struct worker *w, struct packet_list *list)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < list->n; i++)
+		if (!early_queue(w, list->p[i]))
+			list->p[kept++] = list->p[i];
+	list->n = kept;
+}
+
 /* SPI -> SA, once for packets in a row; what will be needed of it is on its way to the cache. */
 static void inbound_find(struct worker *w, struct packet_list *list)
 {
@@ -90,6 +101,8 @@ static void inbound_find(struct worker *w, struct packet_list *list)
 		list->p[kept++] = p;
 	}
 	list->n = kept;
+	if (unlikely(w->early_held != 0))
+		inbound_queue(w, list);
 }
 
 static void inbound_replayed(struct worker *w, struct packet *p, enum replay_verdict verdict)

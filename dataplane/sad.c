@@ -29,7 +29,7 @@ struct sad {
 	uint32_t *passed;
 	uint32_t count;
 	uint32_t max;
-	uint32_t announced; /* atomic */
+	uint32_t announced; /* generation; atomic */
 };
 
 static void *map_zero(size_t size)
@@ -197,9 +197,9 @@ int sad_delete(struct sad *sad, uint32_t spi)
 	return 0;
 }
 
-void sad_announce(struct sad *sad)
+void sad_announce(struct sad *sad, uint32_t generation)
 {
-	__atomic_store_n(&sad->announced, sad->announced + 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&sad->announced, generation, __ATOMIC_RELEASE);
 }
 
 uint32_t sad_announced(const struct sad *sad)

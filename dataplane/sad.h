@@ -26,10 +26,11 @@ int sad_add(struct sad *sad, uint32_t spi, uint32_t index);
 int sad_delete(struct sad *sad, uint32_t spi);
 
 /*
- * Says that SAs which were added are complete, with all that their packets need, and counts it: who
- * keeps packets until their SA comes (early.h) looks again when the number has changed.
+ * SAs are found once they are added, and may not have all that their packets need before a transaction
+ * is over. So then it is said which are complete: those up to `generation` (sa.h). Who keeps packets
+ * until their SA comes (early.h) looks again when that has changed.
  */
-void sad_announce(struct sad *sad);
+void sad_announce(struct sad *sad, uint32_t generation);
 uint32_t sad_announced(const struct sad *sad);
 
 /* 0: unknown. */

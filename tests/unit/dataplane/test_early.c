@@ -36,6 +36,7 @@ struct world {
 	struct esp_frame large;         /* sealed behind them; its id is 0 */
 	uint64_t now;
 	uint64_t forwarded;
+	uint32_t generation; /* of the newest SA */
 };
 
 static void seal(struct world *o, const uint8_t *frame, uint32_t len, struct esp_frame *f)
@@ -71,10 +72,29 @@ static struct world *world_create(uint32_t flags, uint32_t room, uint64_t pause)
 	return o;
 }
 
+/* It is found, and its transaction is not over. */
+static void sa_is_added(struct world *o)
+{
+	o->bed->tables->sa[2].in.generation = ++o->generation;
+	assert_int_equal(sad_add(o->bed->tables->sad, o->bed->tables->sa[2].in.spi, 2), 0);
+}
+
+static void announce(struct world *o)
+{
+	sad_announce(o->bed->tables->sad, o->generation);
+}
+
 static void sa_comes(struct world *o)
 {
-	assert_int_equal(sad_add(o->bed->tables->sad, o->bed->tables->sa[2].in.spi, 2), 0);
-	sad_announce(o->bed->tables->sad);
+	sa_is_added(o);
+	announce(o);
+}
+
+/* Another one, that nobody waits for. */
+static void other_comes(struct world *o)
+{
+	o->generation++;
+	announce(o);
 }
 
 static void world_destroy(struct world *o)
@@ -145,6 +165,21 @@ static uint64_t unknown(const struct world *o)
 	return testbed_drops(o->bed, 0, DROP_spi_unknown);
 }
 
+/* Another SPI from anywhere; packets of the SA that comes, from its peer. */
+static void flood(struct world *o, uint32_t packets, bool forged)
+{
+	uint64_t random = 5;
+
+	for (uint32_t i = 0; i < packets; i++) {
+		struct esp_frame keep = o->frame[FRAMES - 1];
+
+		store32(o->frame[FRAMES - 1].bytes + 14 + 20, 0x77000000u + i);
+		arrive_from(o, FRAMES - 1, 1,
+			    forged ? random_below(&random, UINT32_MAX) | 1 : 0x0a0b0c0du);
+		o->frame[FRAMES - 1] = keep;
+	}
+}
+
 static void check_waits_and_goes_on(uint32_t flags)
 {
 	struct world *o = world_create(flags, ROOM, 0);
@@ -158,10 +193,7 @@ static void check_waits_and_goes_on(uint32_t flags)
 	assert_int_equal(o->w->stats.port[1].rx_packets - rx, 30);
 	assert_int_equal(polled(o), 0);
 
-	/* Before it is announced, what its packets need may be missing. */
-	assert_int_equal(sad_add(o->bed->tables->sad, o->bed->tables->sa[2].in.spi, 2), 0);
-	assert_int_equal(polled(o), 0);
-	sad_announce(o->bed->tables->sad);
+	sa_comes(o);
 	assert_int_equal(polled(o), 30);
 	assert_int_equal(o->w->early_held, 0);
 	arrive(o, 30, 5);
@@ -181,6 +213,58 @@ static void test_waits_and_goes_on(void **state)
 
 	for (uint32_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
 		check_waits_and_goes_on(forms[i]);
+}
+
+/* Before it is announced, what its packets need may be missing, and others must not overtake. */
+static void test_order(void **state)
+{
+	struct world *o = world_create(0, ROOM, 0);
+
+	other_comes(o);
+	o->generation += 2;
+	arrive(o, 0, 10);
+	sa_is_added(o);
+	arrive(o, 10, 5);
+	assert_int_equal(o->w->early_held, 15);
+	assert_int_equal(polled(o), 0);
+	/* A transaction before its own. */
+	sad_announce(o->bed->tables->sad, o->generation - 1);
+	assert_int_equal(polled(o), 0);
+	arrive(o, 15, 5);
+	announce(o);
+	arrive(o, 20, 5);
+	assert_int_equal(o->w->early_held, 25);
+	assert_int_equal(polled(o), 25);
+	arrive(o, 25, 5);
+	came_out(o, 0, 30);
+	assert_int_equal(o->w->stats.sa[2].packets, 30);
+	world_ends(o);
+}
+
+/* While others' packets wait an SA that is not new is none the slower; a new one only if there is room. */
+static void test_others_pass(void **state)
+{
+	struct world *o = world_create(0, ROOM, 0);
+
+	sa_comes(o);
+	flood(o, ROOM / 2, false);
+	assert_int_equal(polled(o), 0);
+	arrive(o, 0, 5);
+	came_out(o, 0, 5);
+	assert_int_equal(sad_delete(o->bed->tables->sad, o->bed->tables->sa[2].in.spi), 0);
+	sa_is_added(o);
+	arrive(o, 5, 5);
+	came_out(o, 5, 0);
+	assert_int_equal(o->w->early_held, ROOM / 2 + 5);
+	flood(o, ROOM / 2 - 5, false);
+	arrive(o, 10, 5);
+	came_out(o, 10, 5);
+	announce(o);
+	assert_int_equal(polled(o), 5);
+	came_out(o, 5, 5);
+	early_end(o->w);
+	assert_int_equal(unknown(o), ROOM - 5);
+	world_ends(o);
 }
 
 /* More than a burst. */
@@ -272,7 +356,7 @@ static void test_looks_seldom(void **state)
 	struct world *o = world_create(0, ROOM, 1000);
 
 	arrive(o, 0, 10);
-	sad_announce(o->bed->tables->sad);
+	other_comes(o);
 	assert_int_equal(polled(o), 0);
 	sa_comes(o);
 	o->now += 10 * 1000 - 1;
@@ -310,21 +394,6 @@ static void test_forged(void **state)
 	came_out(o, 0, 1);
 	assert_int_equal(testbed_drops(o->bed, 1, DROP_icv_failed), 1);
 	world_ends(o);
-}
-
-/* Another SPI from anywhere; packets of the SA that comes, from its peer. */
-static void flood(struct world *o, uint32_t packets, bool forged)
-{
-	uint64_t random = 5;
-
-	for (uint32_t i = 0; i < packets; i++) {
-		struct esp_frame keep = o->frame[FRAMES - 1];
-
-		store32(o->frame[FRAMES - 1].bytes + 14 + 20, 0x77000000u + i);
-		arrive_from(o, FRAMES - 1, 1,
-			    forged ? random_below(&random, UINT32_MAX) | 1 : 0x0a0b0c0du);
-		o->frame[FRAMES - 1] = keep;
-	}
 }
 
 /* Its share is what others leave. */
@@ -413,6 +482,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_waits_and_goes_on),
+		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_others_pass),
 		cmocka_unit_test(test_many_go_on),
 		cmocka_unit_test(test_in_several_buffers),
 		cmocka_unit_test(test_room_is_buffers),

@@ -675,8 +675,10 @@ static void test_early(void **state)
 	/* More than the bursts of all workers, so some of them are waiting. */
 	while (__atomic_load_n(&p->source[0].next, __ATOMIC_ACQUIRE) <= WORKERS * BURST_MAX)
 		usleep(100);
+	p->bed->tables->sa[2].in.generation = 1;
 	assert_int_equal(sad_add(sad, spi, 2), 0);
-	sad_announce(sad);
+	usleep(1000);
+	sad_announce(sad, 1);
 	while (!sources_done(p))
 		usleep(1000);
 	__atomic_store_n(&p->stop, 1, __ATOMIC_RELEASE);
