@@ -16,6 +16,7 @@
 #include "store.h"
 
 #define USAGE_S    2
+#define USAGE_MOST 2048 /* SAs in one message */
 #define SWEEP_S    2
 #define ASK_S      60   /* between questions for SAs of workers ... */
 #define ASK_MOST   64   /* ... of which so many have their own */
@@ -104,43 +105,61 @@ static bool use_take(const struct counters_map *map, struct session_sa *sa, uint
 	return more;
 }
 
+/* What is told at a time: SAs and the list of them. */
+struct usage {
+	json_t *list;
+	struct session_sa *sas[USAGE_MOST];
+	bool full; /* the plugin has enough to read: the rest is told with the next ones */
+};
+
+static void usage_tell(struct sessions *sessions, struct usage *usage)
+{
+	size_t n = json_array_size(usage->list);
+
+	if (n == 0)
+		return;
+	usage->full = !rpc_listener_tell(&sessions->plugin, "ike.usage",
+					 json_pack("{s:o}", "sas", usage->list), false);
+	for (size_t i = 0; i < n && !usage->full; i++)
+		usage->sas[i]->use.told = usage->sas[i]->use.total[0];
+	usage->list = json_array();
+}
+
+static void usage_add(struct sessions *sessions, struct usage *usage, struct session_sa *sa,
+		      uint64_t now)
+{
+	if (usage->full || !is_of_plugin(sessions, sa->instance) ||
+	    sa->use.told == sa->use.total[0])
+		return;
+	usage->sas[json_array_size(usage->list)] = sa;
+	json_array_append_new(usage->list,
+			      json_pack("[I, I, I, I]", (json_int_t)sa->handle,
+					(json_int_t)sa->use.total[0], (json_int_t)sa->use.total[1],
+					(json_int_t)(now - sa->use.changed)));
+	if (json_array_size(usage->list) == USAGE_MOST)
+		usage_tell(sessions, usage);
+}
+
 static void usage_due(evutil_socket_t fd, short what, void *context)
 {
 	struct sessions *sessions = context;
 	const struct reconcile *reconcile = &sessions->daemon->reconcile;
+	struct usage usage = { .list = json_array() };
 	uint64_t now = session_clock();
 	struct session *session;
 	struct session_sa *sa;
-	json_t *list;
 
 	/* While SAs are being set a row may be another SA's. */
-	if (reconcile->map == NULL || reconcile->busy || !reconcile->connected)
-		return;
-	list = json_array();
-	TAILQ_FOREACH (session, &sessions->list, link) {
-		TAILQ_FOREACH (sa, &session->sas, link) {
-			use_take(reconcile->map, sa, now);
-			if (!is_of_plugin(sessions, sa->instance) ||
-			    sa->use.told == sa->use.total[0])
-				continue;
-			json_array_append_new(list,
-					      json_pack("[I, I, I, I]", (json_int_t)sa->handle,
-							(json_int_t)sa->use.total[0],
-							(json_int_t)sa->use.total[1],
-							(json_int_t)(now - sa->use.changed)));
+	if (reconcile->map != NULL && !reconcile->busy && reconcile->connected) {
+		TAILQ_FOREACH (session, &sessions->list, link) {
+			TAILQ_FOREACH (sa, &session->sas, link) {
+				use_take(reconcile->map, sa, now);
+				usage_add(sessions, &usage, sa, now);
+			}
 		}
+		usage_tell(sessions, &usage);
 	}
-	if (json_array_size(list) == 0) {
-		json_decref(list);
-		return;
-	}
-	if (!rpc_listener_tell(&sessions->plugin, "ike.usage", json_pack("{s:o}", "sas", list),
-			       false))
-		return; /* it is told with the next ones */
-	TAILQ_FOREACH (session, &sessions->list, link) {
-		TAILQ_FOREACH (sa, &session->sas, link)
-			sa->use.told = sa->use.total[0];
-	}
+	json_decref(usage.list);
 }
 
 /* -- what the dataplane tells -- */
