@@ -294,8 +294,8 @@ static void workers_ask(struct sessions *sessions, struct session *session, uint
 		if (sa->sa.direction != ABI_SA_OUT || !is_of_plugin(sessions, sa->instance))
 			continue;
 		common |= sa->cpu < 0 && has_begun(sa->ike);
-		if (sa->cpu >= 0 && sa->cpu < ASK_MOST)
-			there |= 1ull << sa->cpu;
+		if (sa->cpu >= 0 && sa->cpu % workers < ASK_MOST)
+			there |= 1ull << sa->cpu % workers;
 	}
 	for (uint32_t cpu = 0; common && cpu < workers && cpu < ASK_MOST; cpu++) {
 		if ((there & 1ull << cpu) != 0)

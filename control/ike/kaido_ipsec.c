@@ -210,6 +210,15 @@ static status_t ipsec_flush_sas(kernel_ipsec_t *public)
 	return SUCCESS;
 }
 
+static bool is_per_cpu(kernel_ipsec_manage_policy_t *data)
+{
+#ifdef CPU_ID_MAX
+	return data->pcpu_acquires;
+#else
+	return false;
+#endif
+}
+
 /*
  * Nothing passes a gateway of kaido's but through tunnels, so a policy to drop is held anyway, and one to
  * let something pass in the clear can't be had.
@@ -220,7 +229,7 @@ static status_t ipsec_add_policy(kernel_ipsec_t *public, kernel_ipsec_policy_id_
 	switch (data->type) {
 	case POLICY_IPSEC:
 		return kaido_policy_add(kaido_of(public)->policies, id, data->prio,
-					data->sa ? data->sa->reqid : 0)
+					data->sa ? data->sa->reqid : 0, is_per_cpu(data))
 			       ? SUCCESS
 			       : OUT_OF_RES;
 	case POLICY_DROP:

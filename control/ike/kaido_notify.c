@@ -53,7 +53,10 @@ static traffic_selector_t *packet_selector(const char *address, int protocol, in
 						   any ? 0xffff : (uint16_t)port);
 }
 
-/* One more SA for a tunnel that has some, of one CPU's own (RFC 9611). */
+/*
+ * One more pair of SAs for a tunnel that has some, of one CPU's own (RFC 9611). From a peer that takes no part
+ * in that they would be pairs like the first one, ever more of them.
+ */
 static void acquire_of_cpu(struct kaido *kaido, json_t *params)
 {
 #ifdef CPU_ID_MAX
@@ -64,7 +67,7 @@ static void acquire_of_cpu(struct kaido *kaido, json_t *params)
 	if (json_unpack(params, "{s:I, s:I}", "if_id", &if_id, "cpu", &cpu))
 		return;
 	data.cpu = (uint32_t)cpu;
-	reqid = kaido_policy_trap(kaido->policies, (uint32_t)if_id, NULL, NULL);
+	reqid = kaido_policy_per_cpu(kaido->policies, (uint32_t)if_id);
 	if (reqid)
 		charon->kernel->acquire(charon->kernel, reqid, &data);
 #endif

@@ -11,6 +11,7 @@ struct policy {
 	/* charon adds a policy once for each CHILD_SA that has it, and for a trap. */
 	unsigned int uses, traps;
 	uint32_t reqid, trap_reqid;
+	bool per_cpu; /* of what was added last, which is no trap */
 };
 
 struct kaido_policies {
@@ -92,7 +93,7 @@ static void policy_free(struct policy *policy)
 }
 
 bool kaido_policy_add(struct kaido_policies *policies, kernel_ipsec_policy_id_t *id,
-		      policy_priority_t priority, uint32_t reqid)
+		      policy_priority_t priority, uint32_t reqid, bool per_cpu)
 {
 	struct policy *policy;
 
@@ -106,6 +107,7 @@ bool kaido_policy_add(struct kaido_policies *policies, kernel_ipsec_policy_id_t 
 			policies->traps->insert_last(policies->traps, policy);
 	} else if (policy) {
 		policy->reqid = reqid;
+		policy->per_cpu = per_cpu;
 		policy->uses++;
 	}
 	policies->lock->unlock(policies->lock);
@@ -174,11 +176,32 @@ uint32_t kaido_policy_trap(struct kaido_policies *policies, uint32_t if_id, traf
 	policies->lock->lock(policies->lock);
 	enumerator = policies->traps->create_enumerator(policies->traps);
 	while (!reqid && enumerator->enumerate(enumerator, &policy)) {
-		if (policy->if_id == if_id && (!src || src->is_contained_in(src, policy->src)) &&
-		    (!dst || dst->is_contained_in(dst, policy->dst)))
+		if (policy->if_id == if_id && src->is_contained_in(src, policy->src) &&
+		    dst->is_contained_in(dst, policy->dst))
 			reqid = policy->trap_reqid;
 	}
 	enumerator->destroy(enumerator);
 	policies->lock->unlock(policies->lock);
 	return reqid;
+}
+
+uint32_t kaido_policy_per_cpu(struct kaido_policies *policies, uint32_t if_id)
+{
+	enumerator_t *enumerator;
+	struct policy *policy;
+	uint32_t reqid = 0;
+	bool taken = false;
+
+	policies->lock->lock(policies->lock);
+	enumerator = policies->all->create_enumerator(policies->all);
+	while (enumerator->enumerate(enumerator, NULL, &policy)) {
+		if (policy->if_id != if_id || policy->dir != POLICY_OUT)
+			continue;
+		taken |= policy->uses && policy->per_cpu;
+		if (policy->traps)
+			reqid = policy->trap_reqid;
+	}
+	enumerator->destroy(enumerator);
+	policies->lock->unlock(policies->lock);
+	return taken ? reqid : 0;
 }

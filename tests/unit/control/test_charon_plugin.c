@@ -311,20 +311,24 @@ static void traps_are_of_their_tunnel(void **state)
 	traffic_selector_t *dst = ts("10.1.0.2/32", 17, 53, 53);
 
 	assert_int_equal(kaido_policy_trap(policies, 1, src, dst), 0);
-	kaido_policy_add(policies, &id, POLICY_PRIORITY_DEFAULT, 5);
+	kaido_policy_add(policies, &id, POLICY_PRIORITY_DEFAULT, 5, false);
 	assert_int_equal(kaido_policy_trap(policies, 1, src, dst), 0);
 	assert_int_equal(kaido_policy_reqid(policies, &id), 5);
-	kaido_policy_add(policies, &id, POLICY_PRIORITY_ROUTED, 6);
+	kaido_policy_add(policies, &id, POLICY_PRIORITY_ROUTED, 6, false);
 	assert_int_equal(kaido_policy_trap(policies, 1, src, dst), 6);
 	assert_int_equal(kaido_policy_trap(policies, 2, src, dst), 0);
 	assert_int_equal(kaido_policy_trap(policies, 1, dst, src), 0);
 	assert_int_equal(kaido_policy_reqid(policies, &id), 5);
+	assert_int_equal(kaido_policy_per_cpu(policies, 1), 0);
 	/* A rekey adds it once more before the old CHILD_SA goes. */
-	kaido_policy_add(policies, &id, POLICY_PRIORITY_DEFAULT, 5);
+	kaido_policy_add(policies, &id, POLICY_PRIORITY_DEFAULT, 5, true);
+	assert_int_equal(kaido_policy_per_cpu(policies, 1), 6);
+	assert_int_equal(kaido_policy_per_cpu(policies, 2), 0);
 	assert_true(kaido_policy_remove(policies, &id, POLICY_PRIORITY_DEFAULT));
 	assert_int_equal(kaido_policy_reqid(policies, &id), 5);
 	assert_true(kaido_policy_remove(policies, &id, POLICY_PRIORITY_DEFAULT));
 	assert_int_equal(kaido_policy_reqid(policies, &id), 6);
+	assert_int_equal(kaido_policy_per_cpu(policies, 1), 0);
 	assert_true(kaido_policy_remove(policies, &id, POLICY_PRIORITY_ROUTED));
 	assert_int_equal(kaido_policy_trap(policies, 1, src, dst), 0);
 	assert_false(kaido_policy_remove(policies, &id, POLICY_PRIORITY_ROUTED));
