@@ -17,7 +17,6 @@ const char *const config_access_auths[] = { [IKE_PSK] = "psk",
 					    [IKE_EAP_TLS] = "eap-tls",
 					    [IKE_AUTHS] = NULL };
 
-static const struct secret_kind password_kind = { 1, 256, true, false };
 static const struct secret_kind psk_kind = { 8, SECRET_TEXT_MAX, true, true };
 
 static const char *const names[] = { "name",
@@ -54,6 +53,28 @@ static const char *const names[] = { "name",
 				     "mobike",
 				     "encapsulation",
 				     NULL };
+
+/* -- of a tenant -- */
+
+void config_parse_lockout(struct config_reader *reader, const json_t *json, struct lockout *lockout)
+{
+	static const char *const its[] = { "failures", "seconds", NULL };
+	const json_t *object = json_object_get(json, "lockout");
+	size_t mark;
+
+	lockout->failures = LOCKOUT_FAILURES_DEFAULT;
+	lockout->seconds = LOCKOUT_SECONDS_DEFAULT;
+	if (object == NULL || json_is_null(object))
+		return;
+	mark = reader_enter(reader, "lockout");
+	if (fields_check(reader, object, its, NULL)) {
+		lockout->failures = (uint32_t)field_integer(
+			reader, object, "failures", 0, FAILURES_MOST, LOCKOUT_FAILURES_DEFAULT);
+		lockout->seconds = (uint32_t)field_integer(reader, object, "seconds", 1,
+							   LOCKOUT_MOST, LOCKOUT_SECONDS_DEFAULT);
+	}
+	reader_leave(reader, mark);
+}
 
 /* -- users -- */
 
@@ -119,9 +140,11 @@ static void user_parse(struct config_context *context, const char *tenant,
 	groups_parse(reader, json, user);
 	place.user = user->name;
 	before = known == NULL ? NULL : remote_access_user(known, user->name);
+	if (before != NULL && strcmp(before->name, user->name) != 0)
+		before = NULL; /* the secret is bound to the name as it was written */
 	config_parse_secret(context, json, "password",
-			    access->ike->auth == IKE_PSK ? &psk_kind : &password_kind, &place,
-			    before == NULL ? NULL : &before->password, &user->password);
+			    access->ike->auth == IKE_PSK ? &psk_kind : &config_password_kind,
+			    &place, before == NULL ? NULL : &before->password, &user->password);
 	if (reader->stored)
 		return;
 	if (secret && json_object_get(json, "password") == NULL)
@@ -215,27 +238,6 @@ static void pools_parse(struct config_reader *reader, const json_t *json,
 	reader_leave(reader, mark);
 }
 
-static void lockout_parse(struct config_reader *reader, const json_t *json,
-			  struct remote_access *access)
-{
-	static const char *const its[] = { "failures", "seconds", NULL };
-	const json_t *object = json_object_get(json, "lockout");
-	size_t mark;
-
-	access->lockout_failures = LOCKOUT_FAILURES_DEFAULT;
-	access->lockout_seconds = LOCKOUT_SECONDS_DEFAULT;
-	if (object == NULL || json_is_null(object))
-		return;
-	mark = reader_enter(reader, "lockout");
-	if (fields_check(reader, object, its, NULL)) {
-		access->lockout_failures = (uint32_t)field_integer(
-			reader, object, "failures", 0, FAILURES_MOST, LOCKOUT_FAILURES_DEFAULT);
-		access->lockout_seconds = (uint32_t)field_integer(
-			reader, object, "seconds", 1, LOCKOUT_MOST, LOCKOUT_SECONDS_DEFAULT);
-	}
-	reader_leave(reader, mark);
-}
-
 /* -- the whole -- */
 
 static void auth_check(struct config_reader *reader, const json_t *json, const struct ike *ike)
@@ -302,7 +304,12 @@ static void members_parse(struct config_context *context, const char *tenant, co
 	pools_parse(reader, json, access);
 	dns_parse(reader, json, access);
 	users_parse(context, tenant, json, known, access);
-	lockout_parse(reader, json, access);
+	if (!reader->stored && json_object_get(json, "lockout") != NULL)
+		reader_error_of(
+			reader, "lockout",
+			"is one for all entries, since a user's failures at any of them count: "
+			"give it to the tenant (kaidoctl set tenant %s lockout.failures=N)",
+			tenant);
 	access->multiple_logins = field_bool(reader, json, "multiple-logins", false);
 }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "address.h"
 #include "config_check.h"
@@ -300,8 +301,8 @@ static int user_order(const void *a, const void *b)
 	const struct user *first = a, *second = b;
 
 	/* One with a mistake has none. */
-	return strcmp(first->name == NULL ? "" : first->name,
-		      second->name == NULL ? "" : second->name);
+	return strcasecmp(first->name == NULL ? "" : first->name,
+			  second->name == NULL ? "" : second->name);
 }
 
 void config_sort_tenant(struct tenant *tenant)

@@ -224,15 +224,22 @@ static void tunnel_claim(struct check *check, const struct tenant *tenant,
 	const struct claim_holder holder = { .what = "tunnel",
 					     .name = tunnel->name,
 					     .tenant = tenant->name };
-	char local[ADDRESS_TEXT_LEN], remote[ADDRESS_TEXT_LEN];
+	const struct ike *ike = tunnel->ike;
+	char text[2][ADDRESS_TEXT_LEN];
+	const char *local, *remote;
 	size_t mark = 0;
 
-	if (tunnel->ike == NULL || tunnel->ike->peer[0] != '\0' || tunnel->local.family == 0)
+	if (ike == NULL || ike->peer[0] != '\0' || tunnel->local.family == 0)
 		return;
+	local = ike_local_id(ike, &tunnel->local, text[0]);
+	remote = ike_remote_id(ike, &tunnel->remote, text[1]);
 	if (check->reader != NULL)
 		mark = reader_enter(check->reader, "ike");
-	pair_claim(check, "ike", ike_local_id(tunnel->ike, &tunnel->local, local),
-		   ike_remote_id(tunnel->ike, &tunnel->remote, remote), "remote-id", &holder);
+	pair_claim(check, "ike", local, remote, "remote-id", &holder);
+	if (ike_is_eap_client(ike)) /* its password is for this peer */
+		pair_claim(check, "eap", ike->user, remote, "user", &holder);
+	else if (ike_is_eap(ike))
+		pair_claim(check, "eap", local, ike->user, "user", &holder);
 	if (check->reader != NULL)
 		reader_leave(check->reader, mark);
 }
@@ -272,8 +279,10 @@ static void access_claim(struct check *check, const struct tenant *tenant,
 /*
  * Remote access takes anybody who has a secret or certificate towards its name. That of another tenant's
  * site would do, and a client could end a site's IKE SA by its identity, were the name theirs as well.
+ * And a gateway that logs in by EAP-TLS finds its certificate by the user's name (`member` is "user").
  */
-static void local_id_claim(struct check *check, const char *id, const struct claim_holder *holder)
+static void local_id_claim(struct check *check, const char *id, const char *member,
+			   const struct claim_holder *holder)
 {
 	char key[2 * IKE_ID_MAX + 2 * ADDRESS_TEXT_LEN + 2];
 	const struct claim_holder *other;
@@ -285,17 +294,45 @@ static void local_id_claim(struct check *check, const char *id, const struct cla
 	    (strcmp(other->what, "tunnel") == 0 && strcmp(holder->what, "tunnel") == 0))
 		return;
 	reader_error_of(
-		check->reader, "local-id",
-		"'%.80s' is that of %s '%s' of tenant '%s' too, and who comes by remote access is "
-		"known by it: give one of them another local-id",
+		check->reader, member,
+		"'%.80s' is that of %s '%s' of tenant '%s' too, and who comes by remote access, or "
+		"which certificate the gateway logs in with, is known by it: give one of them another",
 		id, other->what, other->name, other->tenant);
 }
 
-/* Those of remote access first: tunnels of several tenants may have one. */
-static void local_ids_claim(struct check *check, const struct tenant *tenant)
+/* Those that log in by EAP-TLS, or all others. */
+static void tunnels_local_ids_claim(struct check *check, const struct tenant *tenant, bool tls)
 {
 	char text[ADDRESS_TEXT_LEN];
 	size_t mark, inner = 0;
+
+	for (size_t i = 0; i < tenant->n_tunnels; i++) {
+		const struct tunnel *tunnel = tenant->tunnels[i];
+		const struct ike *ike = tunnel->ike;
+		const struct claim_holder holder = { .what = tls ? "EAP-TLS tunnel" : "tunnel",
+						     .name = tunnel->name,
+						     .tenant = tenant->name };
+
+		if (ike == NULL || ike->peer[0] != '\0' || tunnel->local.family == 0 ||
+		    tls != (ike_is_eap_client(ike) && ike->auth == IKE_EAP_TLS) ||
+		    (tls && ike->user == NULL))
+			continue;
+		mark = check_enter(check, "tunnels", i);
+		if (check->reader != NULL)
+			inner = reader_enter(check->reader, "ike");
+		local_id_claim(check, tls ? ike->user : ike_local_id(ike, &tunnel->local, text),
+			       tls ? "user" : "local-id", &holder);
+		if (check->reader != NULL)
+			reader_leave(check->reader, inner);
+		check_leave(check, mark);
+	}
+}
+
+/* Those that are one tenant's alone first: other tunnels of several tenants may have one. */
+static void local_ids_claim(struct check *check, const struct tenant *tenant)
+{
+	char text[ADDRESS_TEXT_LEN];
+	size_t mark;
 
 	for (size_t i = 0; i < tenant->n_remote_access; i++) {
 		const struct remote_access *access = tenant->remote_access[i];
@@ -306,26 +343,12 @@ static void local_ids_claim(struct check *check, const struct tenant *tenant)
 		if (access->local.family == 0)
 			continue;
 		mark = check_enter(check, "remote-access", i);
-		local_id_claim(check, ike_local_id(access->ike, &access->local, text), &holder);
+		local_id_claim(check, ike_local_id(access->ike, &access->local, text), "local-id",
+			       &holder);
 		check_leave(check, mark);
 	}
-	for (size_t i = 0; i < tenant->n_tunnels; i++) {
-		const struct tunnel *tunnel = tenant->tunnels[i];
-		const struct claim_holder holder = { .what = "tunnel",
-						     .name = tunnel->name,
-						     .tenant = tenant->name };
-
-		if (tunnel->ike == NULL || tunnel->ike->peer[0] != '\0' ||
-		    tunnel->local.family == 0)
-			continue;
-		mark = check_enter(check, "tunnels", i);
-		if (check->reader != NULL)
-			inner = reader_enter(check->reader, "ike");
-		local_id_claim(check, ike_local_id(tunnel->ike, &tunnel->local, text), &holder);
-		if (check->reader != NULL)
-			reader_leave(check->reader, inner);
-		check_leave(check, mark);
-	}
+	tunnels_local_ids_claim(check, tenant, true);
+	tunnels_local_ids_claim(check, tenant, false);
 }
 
 void check_ike_claim(struct check *check, const struct tenant *tenant)

@@ -17,11 +17,11 @@
 static const struct secret_kind psk_kind = { 8, SECRET_TEXT_MAX, true, true };
 static const struct secret_kind key_kind = { 64, 16384, false, false };
 
-static const char *const names[] = { "psk",       "certificate",   "key",       "ca",
-				     "crl",       "local-id",      "remote-id", "start",
-				     "proposals", "esp-proposals", "rekey",     "dpd",
-				     "mobike",    "encapsulation", "peer",      "per-cpu",
-				     NULL };
+static const char *const names[] = { "psk",   "certificate",   "key",       "ca",
+				     "crl",   "local-id",      "remote-id", "start",
+				     "eap",   "user",          "password",  "proposals",
+				     "rekey", "esp-proposals", "dpd",       "mobike",
+				     "peer",  "encapsulation", "per-cpu",   NULL };
 
 /* What other gateways' files and older protocols have. */
 bool config_legacy_method(struct config_reader *reader, const json_t *json)
@@ -42,14 +42,17 @@ bool config_legacy_method(struct config_reader *reader, const json_t *json)
 
 		for (const char *const *word = legacy; text != NULL && *word != NULL; word++)
 			old |= strcasecmp(text, *word) == 0;
+		if (strcmp(*member, "eap") == 0 && text != NULL && strcmp(text, "mschapv2") == 0)
+			old = false; /* by itself it is what PPP has */
 		if (strcmp(*member, "version") == 0)
 			old |= json_integer_value(value) == 1;
 		if (value == NULL || !old)
 			continue;
-		reader_error_of(reader, *member,
-				"is not offered: peers speak IKEv2, with psk or certificates, and "
-				"clients with auth: eap-mschapv2, eap-tls, certificate or psk; "
-				"Windows, Apple and Android have that without any further program");
+		reader_error_of(
+			reader, *member,
+			"is not offered: peers speak IKEv2, with psk, certificates or eap: "
+			"mschapv2 or tls, and clients with auth: eap-mschapv2, eap-tls, certificate or psk; "
+			"Windows, Apple and Android have that without any further program");
 		found = true;
 	}
 	return found;
@@ -88,6 +91,7 @@ static void certificates_parse(struct config_context *context, const char *tenan
 {
 	const struct secret_place place = { tenant, name, "key", "" };
 	struct config_reader *reader = context->reader;
+	const char *id = ike->local_id;
 	uint8_t *key;
 
 	ike->certificate = pem_parse(reader, json, "certificate", PEM_CERTIFICATE);
@@ -103,7 +107,10 @@ static void certificates_parse(struct config_context *context, const char *tenan
 	    secret_is_set(&ike->key))
 		reader_error_of(reader, "key", "belongs to a certificate: give that, too");
 	key = key_open(context, tenant, name, &ike->key);
-	pem_check_own(reader, ike->certificate, (const char *)key, ike->local_id);
+	if (ike_is_eap_client(ike))
+		id = ike->auth == IKE_EAP_TLS ? ike->user : NULL;
+	pem_check_own(reader, ike->certificate, (const char *)key,
+		      ike_is_eap_client(ike) ? "user" : "local-id", id);
 	sodium_free(key);
 	if (ike->ca != NULL)
 		pem_check_ca(reader, ike->ca, ike->crl);
@@ -150,6 +157,16 @@ static void peer_parse(struct config_reader *reader, const json_t *json, struct 
 	ike->esp_proposals = config_parse_proposals(reader, json, "esp-proposals", true);
 }
 
+static void begin_check(struct config_reader *reader, const struct ike *ike,
+			const struct tunnel *tunnel)
+{
+	if (ike->start != IKE_RESPOND && tunnel->remote.family == 0)
+		reader_error_of(reader, "start",
+				"needs the peer's address: give the tunnel a remote, or leave the "
+				"beginning to the peer with start: respond");
+}
+
+/* Without EAP. */
 static void method_check(struct config_reader *reader, const json_t *json, const struct ike *ike,
 			 const struct tunnel *tunnel)
 {
@@ -159,7 +176,7 @@ static void method_check(struct config_reader *reader, const json_t *json, const
 	if (psk == certificate)
 		reader_error(reader, psk ? "has psk and certificate: remove one of them"
 					 : "needs psk-file, or certificate-file with key-file and "
-					   "ca-file: how else would the peer be known?");
+					   "ca-file, or eap: how else would the peer be known?");
 	if (psk && !certificate && (ike->ca != NULL || ike->crl != NULL))
 		reader_error_of(reader, ike->ca != NULL ? "ca" : "crl",
 				"belongs to certificates: remove it");
@@ -174,10 +191,6 @@ static void method_check(struct config_reader *reader, const json_t *json, const
 		reader_error_of(reader, "remote-id", "is missing: give the identity of the peer%s",
 				certificate ? ", which its certificate has to have"
 					    : ", since it may come from anywhere");
-	if (ike->start != IKE_RESPOND && tunnel->remote.family == 0)
-		reader_error_of(reader, "start",
-				"needs the peer's address: give the tunnel a remote, or leave the "
-				"beginning to the peer with start: respond");
 }
 
 static const struct ike *known_find(struct config_context *context, const char *tenant,
@@ -222,11 +235,17 @@ struct ike *config_parse_ike(struct config_context *context, const char *tenant,
 		goto out;
 	}
 	ike->remote_id = config_parse_identity(reader, object, "remote-id");
+	ike->auth = json_object_get(object, "psk") != NULL ? IKE_PSK : IKE_CERTIFICATE;
+	config_parse_eap(context, tenant, tunnel->name, object, known, ike);
 	config_parse_ike_common(context, tenant, tunnel->name, object, known, ike);
 	config_parse_secret(context, object, "psk", &psk_kind, &place,
 			    known == NULL ? NULL : &known->psk, &ike->psk);
-	ike->auth = json_object_get(object, "psk") != NULL ? IKE_PSK : IKE_CERTIFICATE;
-	if (!reader->stored)
+	if (reader->stored)
+		goto out;
+	begin_check(reader, ike, tunnel);
+	if (json_object_get(object, "eap") != NULL)
+		config_check_eap(reader, object, ike);
+	else
 		method_check(reader, object, ike, tunnel);
 out:
 	reader_leave(reader, mark);

@@ -237,9 +237,9 @@ struct attachment *config_parse_attachment(struct config_context *context, const
 
 struct tenant *config_parse_tenant(struct config_context *context, const json_t *json)
 {
-	static const char *const names[] = { "name",          "label",       "service",
-					     "service-code",  "attachments", "tunnels",
-					     "remote-access", "routes",      NULL };
+	static const char *const names[] = { "name",    "label",       "service", "service-code",
+					     "lockout", "attachments", "tunnels", "remote-access",
+					     "routes",  NULL };
 	struct tenant *tenant = calloc(1, sizeof(*tenant));
 	struct config_reader *reader = context->reader;
 	int service;
@@ -260,6 +260,7 @@ struct tenant *config_parse_tenant(struct config_context *context, const json_t 
 		tenant->service = strdup(services[service]);
 		reader->failed |= tenant->service == NULL;
 	}
+	config_parse_lockout(reader, json, &tenant->lockout);
 	LIST_PARSE(reader, json, "attachments", tenant->attachments, tenant->n_attachments, element,
 		   config_parse_attachment(context, element, false));
 	LIST_PARSE(reader, json, "tunnels", tenant->tunnels, tenant->n_tunnels, element,

@@ -38,6 +38,20 @@ bool config_legacy_method(struct config_reader *reader, const json_t *json);
 /* Files are read by kaidoctl. True: there was one, and the mistake is told. */
 bool config_files_refuse(struct config_reader *reader, const json_t *json);
 
+/* -- config_eap.c -- */
+
+/* `eap`, `user` and `password` of a tunnel's `ike`, whose `start` has been read. */
+void config_parse_eap(struct config_context *context, const char *tenant, const char *name,
+		      const json_t *json, const struct ike *known, struct ike *ike);
+/* Has it all that EAP needs, and nothing that it doesn't use? */
+void config_check_eap(struct config_reader *reader, const json_t *json, const struct ike *ike);
+
+/* -- config_access.c -- */
+
+/* The member `lockout` of a tenant. */
+void config_parse_lockout(struct config_reader *reader, const json_t *json,
+			  struct lockout *lockout);
+
 /* -- identities, proposals, secrets -- */
 
 bool config_identity_is_valid(const char *text);
@@ -55,6 +69,7 @@ struct secret_kind {
 	bool one_line; /* of printable ASCII */
 	bool encoded;  /* may be hexadecimal or base64; `most` is SECRET_TEXT_MAX then */
 };
+extern const struct secret_kind config_password_kind; /* of EAP-MSCHAPv2 */
 /* What the secret is bound to: secret_identity(). */
 struct secret_place {
 	const char *tenant;

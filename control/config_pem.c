@@ -144,17 +144,17 @@ static bool identity_in(X509 *x509, const char *id)
 }
 
 void pem_check_own(struct config_reader *reader, const char *certificate, const char *key,
-		   const char *local_id)
+		   const char *member, const char *id)
 {
 	X509 *x509 = certificate == NULL ? NULL : first_certificate(certificate);
 
 	if (key != NULL)
 		key_check(reader, x509, key);
-	if (x509 != NULL && local_id != NULL && !identity_in(x509, local_id))
-		reader_error_of(reader, "local-id",
+	if (x509 != NULL && id != NULL && !identity_in(x509, id))
+		reader_error_of(reader, member,
 				"'%.60s' is not a subjectAltName of the certificate: peers would "
 				"refuse it, give one that it has",
-				local_id);
+				id);
 	X509_free(x509);
 	ERR_clear_error();
 }

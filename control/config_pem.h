@@ -16,11 +16,11 @@ char *pem_parse(struct config_reader *reader, const json_t *json, const char *me
 		enum pem_kind kind);
 
 /*
- * Does this key belong to the first certificate, and is `local_id` in that (where not NULL)? Else a
- * mistake. `key` may be NULL: not looked at.
+ * Does this key belong to the first certificate, and is `id`, which `member` has, in that (where not NULL)?
+ * Else a mistake. `key` may be NULL: not looked at.
  */
 void pem_check_own(struct config_reader *reader, const char *certificate, const char *key,
-		   const char *local_id);
+		   const char *member, const char *id);
 /* Are these certificates of CAs, a root among them, and is each CRL of one of them? */
 void pem_check_ca(struct config_reader *reader, const char *ca, const char *crl);
 

@@ -234,6 +234,12 @@ json_t *config_render_tenant(const struct tenant *tenant, enum config_form form,
 	render_text(object, "label", tenant->label);
 	render_text(object, "service", tenant->service);
 	render_text(object, "service-code", tenant->service_code);
+	if (tenant->lockout.failures != LOCKOUT_FAILURES_DEFAULT ||
+	    tenant->lockout.seconds != LOCKOUT_SECONDS_DEFAULT)
+		json_object_set_new(object, "lockout",
+				    json_pack("{s:i, s:i}", "failures",
+					      (int)tenant->lockout.failures, "seconds",
+					      (int)tenant->lockout.seconds));
 	for (size_t i = 0; i < tenant->n_attachments; i++)
 		json_array_append_new(list, config_render_attachment(tenant->attachments[i], form));
 	render_list(object, "attachments", list);

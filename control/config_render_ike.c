@@ -10,6 +10,8 @@ void config_render_ike(json_t *object, const struct ike *ike, enum config_form f
 	render_text(object, "local-id", ike->local_id);
 	render_text(object, "remote-id", ike->remote_id);
 	config_render_secret(object, "psk", &ike->psk, form);
+	render_text(object, "user", ike->user);
+	config_render_secret(object, "password", &ike->password, form);
 	render_text(object, "certificate", ike->certificate);
 	config_render_secret(object, "key", &ike->key, form);
 	render_text(object, "ca", ike->ca);
@@ -37,6 +39,8 @@ json_t *config_render_tunnel_ike(const struct ike *ike, enum config_form form)
 	render_text(object, "peer", ike->peer);
 	if (ike->per_cpu)
 		json_object_set_new(object, "per-cpu", json_true());
+	if (ike_is_eap(ike))
+		render_text(object, "eap", ike->auth == IKE_EAP_TLS ? "tls" : "mschapv2");
 	if (ike->peer[0] == '\0')
 		config_render_ike(object, ike, form);
 	else
@@ -54,16 +58,6 @@ static json_t *user_render(const struct user *user, enum config_form form)
 		json_array_append_new(groups, json_string(user->groups[i]));
 	render_list(object, "groups", groups);
 	return object;
-}
-
-static void lockout_set(json_t *object, const struct remote_access *access)
-{
-	if (access->lockout_failures == LOCKOUT_FAILURES_DEFAULT &&
-	    access->lockout_seconds == LOCKOUT_SECONDS_DEFAULT)
-		return;
-	json_object_set_new(object, "lockout",
-			    json_pack("{s:i, s:i}", "failures", (int)access->lockout_failures,
-				      "seconds", (int)access->lockout_seconds));
 }
 
 json_t *config_render_remote_access(const struct remote_access *access, enum config_form form)
@@ -87,7 +81,6 @@ json_t *config_render_remote_access(const struct remote_access *access, enum con
 	render_policy(object, &access->policy, true);
 	if (!lifetime_is_none(&access->lifetime))
 		json_object_set_new(object, "lifetime", config_render_lifetime(&access->lifetime));
-	lockout_set(object, access);
 	if (access->multiple_logins)
 		json_object_set_new(object, "multiple-logins", json_true());
 	list = json_array();

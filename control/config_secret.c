@@ -9,6 +9,8 @@
 
 #define ENCODED_MAX SECRET_TEXT_MAX /* bytes; what it stands for is no longer than the text */
 
+const struct secret_kind config_password_kind = { 1, 256, true, false };
+
 static int seal(struct config_context *context, const struct secret_place *place,
 		const uint8_t *plain, size_t size, struct secret *secret)
 {

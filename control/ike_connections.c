@@ -111,14 +111,21 @@ static void key_add(struct making *making, const char *tenant, const char *name,
 
 /* -- who is who -- */
 
+static const char *const auths[] = { [IKE_PSK] = "psk",
+				     [IKE_CERTIFICATE] = "pubkey",
+				     [IKE_EAP_MSCHAPV2] = "eap-mschapv2",
+				     [IKE_EAP_TLS] = "eap-tls" };
+
 static json_t *local_make(struct making *making, const struct ike *ike, const char *id)
 {
 	json_t *local = json_object(), *certs = json_array();
-	bool psk = ike->auth == IKE_PSK;
+	bool client = ike_is_eap_client(ike);
 
-	text_set(local, "auth", psk ? "psk" : "pubkey");
+	text_set(local, "auth", auths[ike_is_eap(ike) && !client ? IKE_CERTIFICATE : ike->auth]);
 	text_set(local, "id", id);
-	if (!psk) {
+	if (client)
+		text_set(local, "eap_id", ike->user);
+	if (ike->certificate != NULL) {
 		/* Behind the first stand the CAs between: charon finds them by itself. */
 		certs_add(making, ike->certificate, "X509", certs, 1);
 		json_object_set(local, "certs", certs);
@@ -129,16 +136,13 @@ static json_t *local_make(struct making *making, const struct ike *ike, const ch
 
 static json_t *remote_make(struct making *making, const struct ike *ike, const char *id)
 {
-	static const char *const auths[] = { [IKE_PSK] = "psk",
-					     [IKE_CERTIFICATE] = "pubkey",
-					     [IKE_EAP_MSCHAPV2] = "eap-mschapv2",
-					     [IKE_EAP_TLS] = "eap-tls" };
 	json_t *remote = json_object(), *cas = json_array();
+	bool client = ike_is_eap_client(ike);
 
-	text_set(remote, "auth", auths[ike->auth]);
+	text_set(remote, "auth", auths[client ? IKE_CERTIFICATE : ike->auth]);
 	text_set(remote, "id", id == NULL ? "%any" : id);
-	if (ike->auth == IKE_EAP_MSCHAPV2 || ike->auth == IKE_EAP_TLS)
-		text_set(remote, "eap_id", "%any");
+	if (ike_is_eap(ike) && !client) /* clients are asked for it, a site has this one */
+		text_set(remote, "eap_id", ike->user == NULL ? "%any" : ike->user);
 	/* Named here, so that the CA of one tenant vouches for nobody of another. */
 	certs_add(making, ike->ca, "X509", cas, SIZE_MAX);
 	if (json_array_size(cas) > 0)

@@ -24,23 +24,26 @@ struct gathering {
 	bool failed;
 };
 
-static const char *id_or_address(const char *id, const struct abi_address *address, char *text)
+/* `user`: NULL, or whose name it has to begin with. */
+static const char *id_or_address(const char *id, const char *user,
+				 const struct abi_address *address, char *text)
 {
-	if (id != NULL)
-		return id;
+	if (id != NULL || user != NULL)
+		return id != NULL ? id : user;
 	return address->family == 0 ? NULL : address_format(address, text);
 }
 
 const char *ike_local_id(const struct ike *ike, const struct abi_address *local,
 			 char text[ADDRESS_TEXT_LEN])
 {
-	return id_or_address(ike->local_id, local, text);
+	return id_or_address(ike->local_id, ike_is_eap_client(ike) ? ike->user : NULL, local, text);
 }
 
 const char *ike_remote_id(const struct ike *ike, const struct abi_address *remote,
 			  char text[ADDRESS_TEXT_LEN])
 {
-	return id_or_address(ike->remote_id, remote, text);
+	return id_or_address(ike->remote_id, ike_is_eap_client(ike) ? NULL : ike->user, remote,
+			     text);
 }
 
 static int unseal(const struct vault *vault, const char *tenant, const char *name, const char *what,
@@ -106,14 +109,20 @@ static void access_gather(struct gathering *gathering, const struct remote_acces
 
 static void tunnel_gather(struct gathering *gathering, const struct tunnel *tunnel)
 {
-	char local[ADDRESS_TEXT_LEN], remote[ADDRESS_TEXT_LEN];
+	char text[2][ADDRESS_TEXT_LEN];
+	const struct ike *ike = tunnel->ike;
+	const char *local, *remote;
+	bool client;
 
-	if (tunnel->ike == NULL || tunnel->ike->peer[0] != '\0')
+	if (ike == NULL || ike->peer[0] != '\0')
 		return;
+	client = ike_is_eap_client(ike);
+	local = ike_local_id(ike, &tunnel->local, text[0]);
+	remote = ike_remote_id(ike, &tunnel->remote, text[1]);
 	gathering->name = tunnel->name;
-	secret_add(gathering, "psk", "psk", "", &tunnel->ike->psk,
-		   ike_local_id(tunnel->ike, &tunnel->local, local),
-		   ike_remote_id(tunnel->ike, &tunnel->remote, remote));
+	secret_add(gathering, "psk", "psk", "", &ike->psk, local, remote);
+	secret_add(gathering, "eap", "password", ike->user, &ike->password,
+		   client ? ike->user : local, client ? remote : ike->user);
 }
 
 json_t *ike_secrets_render(const struct model *model, const struct vault *vault)

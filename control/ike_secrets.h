@@ -16,8 +16,8 @@
  */
 json_t *ike_secrets_render(const struct model *model, const struct vault *vault);
 
-/* The identities as charon is told them, the address where none is configured; NULL: the peer may be
- * anybody. `text` may be what is returned. */
+/* The identities as charon is told them; where none is configured, the user of the side that logs in by EAP,
+ * or the address; NULL: the peer may be anybody. `text` may be what is returned. */
 const char *ike_local_id(const struct ike *ike, const struct abi_address *local,
 			 char text[ADDRESS_TEXT_LEN]);
 const char *ike_remote_id(const struct ike *ike, const struct abi_address *remote,

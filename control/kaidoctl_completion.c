@@ -162,17 +162,18 @@ static const struct {
 	const char *kind;
 	const char *members; /* separated by spaces */
 } kind_members[] = {
-	{ "tenant", "label= service= service-code=" },
+	{ "tenant", "label= service= service-code= lockout.failures= lockout.seconds=" },
 	{ "attachment", "port= vlan= mtu= addresses=" },
 	{ "tunnel",
 	  "label= local= remote= encapsulation= local-port= remote-port= mtu= networks= dscp= dscp-in= "
 	  "df= ttl= flow-label= mss-clamp= pad-to= dummy-ms= keepalive= follow= lifetime= selectors= "
 	  "local-networks= ike.psk-file= ike.certificate-file= ike.key-file= ike.ca-file= ike.crl-file= "
+	  "ike.eap= ike.user= ike.password-file= "
 	  "ike.local-id= ike.remote-id= ike.start= ike.proposals= ike.esp-proposals= ike.rekey= ike.dpd= "
 	  "ike.mobike= ike.encapsulation= ike.peer= ike.per-cpu=" },
 	{ "remote-access",
 	  "label= local= local-id= auth= certificate-file= key-file= ca-file= crl-file= pool= dns= "
-	  "networks= lockout.failures= lockout.seconds= multiple-logins= mtu= dscp= dscp-in= df= ttl= "
+	  "networks= multiple-logins= mtu= dscp= dscp-in= df= ttl= "
 	  "flow-label= mss-clamp= pad-to= dummy-ms= keepalive= follow= lifetime= proposals= "
 	  "esp-proposals= rekey= dpd= mobike= encapsulation=" },
 	{ "user", "password-file= groups=" },
@@ -195,6 +196,7 @@ static const struct {
 	{ "esn", "true false" },
 	{ "direction", "in out" },
 	{ "auth", "eap-mschapv2 eap-tls certificate psk" },
+	{ "ike.eap", "mschapv2 tls" },
 	{ "ike.start", "respond start trap" },
 	{ "ike.mobike", "true false" },
 	{ "ike.per-cpu", "true false" },

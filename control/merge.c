@@ -293,7 +293,7 @@ static bool text_equal(const char *a, const char *b)
 
 static bool head_merge(struct merge *merge, const struct tenant *now, struct tenant *next)
 {
-	bool label, service, code;
+	bool label, service, code, lockout;
 	char detail[64];
 
 	if (now == NULL) {
@@ -305,10 +305,13 @@ static bool head_merge(struct merge *merge, const struct tenant *now, struct ten
 	label = !text_equal(now->label, next->label);
 	service = !text_equal(now->service, next->service);
 	code = !text_equal(now->service_code, next->service_code);
-	if (!label && !service && !code)
+	lockout = now->lockout.failures != next->lockout.failures ||
+		  now->lockout.seconds != next->lockout.seconds;
+	if (!label && !service && !code && !lockout)
 		return true;
-	snprintf(detail, sizeof(detail), "%s%s%s", label ? ", label" : "",
-		 service ? ", service" : "", code ? ", service-code" : "");
+	snprintf(detail, sizeof(detail), "%s%s%s%s", label ? ", label" : "",
+		 service ? ", service" : "", code ? ", service-code" : "",
+		 lockout ? ", lockout" : "");
 	merge_change(merge, "change", "tenant", next->name, detail + 2);
 	return false;
 }

@@ -2,6 +2,7 @@
 /* Differences of remote access: of an entry itself, and one line for each of its users. */
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "merge_steps.h"
 
@@ -27,22 +28,22 @@ static bool groups_equal(const struct user *a, const struct user *b)
 static bool user_merge(struct merge *merge, const char *access, const struct user *now,
 		       const struct user *next)
 {
-	char name[ABI_NAME_LEN + IKE_ID_MAX + 1];
-	bool password, groups;
+	char name[ABI_NAME_LEN + IKE_ID_MAX + 1], detail[32];
+	bool spelling, password, groups;
 
 	snprintf(name, sizeof(name), "%s %s", access, now == NULL ? next->name : now->name);
 	if (now == NULL || next == NULL) {
 		merge_change(merge, now == NULL ? "add" : "delete", "user", name, NULL);
 		return false;
 	}
+	spelling = strcmp(now->name, next->name) != 0;
 	password = !secret_equal(&now->password, &next->password);
 	groups = !groups_equal(now, next);
-	if (!password && !groups)
+	if (!spelling && !password && !groups)
 		return true;
-	merge_change(merge, "change", "user", name,
-		     password && groups ? "password, groups"
-		     : password         ? "password"
-					: "groups");
+	snprintf(detail, sizeof(detail), "%s%s%s", spelling ? ", name" : "",
+		 password ? ", password" : "", groups ? ", groups" : "");
+	merge_change(merge, "change", "user", name, detail + 2);
 	return false;
 }
 
@@ -54,9 +55,10 @@ static bool users_merge(struct merge *merge, const struct remote_access *now,
 	bool equal = true;
 
 	while (i < n_now || k < next->n_users) {
-		int order = i == n_now           ? 1
-			    : k == next->n_users ? -1
-						 : strcmp(now->users[i].name, next->users[k].name);
+		int order = i == n_now ? 1
+			    : k == next->n_users
+				    ? -1
+				    : strcasecmp(now->users[i].name, next->users[k].name);
 
 		equal &= user_merge(merge, next->name, order <= 0 ? &now->users[i] : NULL,
 				    order >= 0 ? &next->users[k] : NULL);

@@ -102,15 +102,19 @@ enum ike_start { IKE_RESPOND, IKE_START, IKE_TRAP };
  */
 struct ike {
 	unsigned int references;
-	enum ike_auth auth; /* of the peer; the gateway has a certificate but with IKE_PSK */
+	enum ike_auth
+		auth; /* of the peer; the gateway has a certificate but with IKE_PSK and as EAP client */
 	enum ike_start start;
 	char peer[ABI_NAME_LEN]; /* the tunnel whose IKE SA carries this one; "": its own */
 	char *local_id;          /* NULL: the local address */
 	char *remote_id;         /* NULL: the remote address; of remote access always NULL */
-	struct secret psk;       /* of a tunnel; users have their own */
-	struct secret key;       /* of the certificate, PEM */
-	char *certificate;       /* may hold intermediate ones behind it */
-	char *ca;                /* one or several, that vouch for peers */
+	char *user;              /* of a tunnel with EAP: who logs in, the one that begins */
+	struct secret
+		password; /* the user's, with IKE_EAP_MSCHAPV2; of remote access users have their own */
+	struct secret psk; /* of a tunnel; users have their own */
+	struct secret key; /* of the certificate, PEM */
+	char *certificate; /* may hold intermediate ones behind it */
+	char *ca;          /* one or several, that vouch for peers */
 	char *crl;
 	char *proposals; /* as strongSwan writes them, with commas; NULL: the default */
 	char *esp_proposals;
@@ -120,6 +124,17 @@ struct ike {
 	bool udp;     /* ESP in UDP even without a NAT */
 	bool per_cpu; /* SAs of each worker's own, RFC 9611 */
 };
+
+static inline bool ike_is_eap(const struct ike *ike)
+{
+	return ike->auth == IKE_EAP_MSCHAPV2 || ike->auth == IKE_EAP_TLS;
+}
+
+/* Who begins logs in (RFC 7296 section 2.16): is that the gateway? */
+static inline bool ike_is_eap_client(const struct ike *ike)
+{
+	return ike_is_eap(ike) && ike->start != IKE_RESPOND;
+}
 
 struct tunnel {
 	unsigned int references;
@@ -148,6 +163,12 @@ struct tunnel {
 #define LOCKOUT_FAILURES_DEFAULT 10
 #define LOCKOUT_SECONDS_DEFAULT  900
 
+/* So many failed logins in a row lock a user of the tenant out, at all its entries and tunnels. */
+struct lockout {
+	uint32_t failures; /* 0: nobody is locked out */
+	uint32_t seconds;
+};
+
 struct user {
 	char *name; /* as IKE or EAP tells it */
 	char **groups;
@@ -175,11 +196,9 @@ struct remote_access {
 	size_t n_pools;
 	struct abi_address *dns;
 	size_t n_dns;
-	struct user *users; /* by name */
+	struct user *users; /* by name, in which case doesn't count */
 	size_t n_users;
-	bool multiple_logins;      /* of one user at a time; else the newer replaces the older */
-	uint32_t lockout_failures; /* 0: nobody is locked out */
-	uint32_t lockout_seconds;
+	bool multiple_logins; /* of one user at a time; else the newer replaces the older */
 };
 
 struct tunnel_share;
@@ -191,6 +210,7 @@ struct tenant {
 	char *label;
 	char *service; /* NULL: none */
 	char *service_code;
+	struct lockout lockout;
 	struct attachment **attachments; /* by name */
 	size_t n_attachments;
 	struct tunnel **tunnels; /* by name */
@@ -246,6 +266,7 @@ struct tunnel *tenant_tunnel(const struct tenant *tenant, const char *name);
 /* Where it stands or would stand. */
 size_t tenant_tunnel_position(const struct tenant *tenant, const char *name);
 struct remote_access *tenant_remote_access(const struct tenant *tenant, const char *name);
+/* Identities are matched without regard to case, as charon does. */
 const struct user *remote_access_user(const struct remote_access *access, const char *name);
 struct sa *tunnel_sa(const struct tunnel *tunnel, enum abi_sa_direction direction, uint32_t spi);
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "model.h"
 
@@ -24,6 +25,8 @@ void ike_release(struct ike *ike)
 		return;
 	secret_free(&ike->psk);
 	secret_free(&ike->key);
+	secret_free(&ike->password);
+	free(ike->user);
 	free(ike->local_id);
 	free(ike->remote_id);
 	free(ike->certificate);
@@ -79,7 +82,7 @@ const struct user *remote_access_user(const struct remote_access *access, const 
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		int order = strcmp(access->users[middle].name, name);
+		int order = strcasecmp(access->users[middle].name, name);
 
 		if (order == 0)
 			return &access->users[middle];

@@ -63,9 +63,8 @@ static json_t *state_render(const struct abi_tunnel_state *state)
 /* What a row of a list can't hold goes; what IKE found out is told as if it were configured. */
 static void ike_shorten(json_t *json, const struct tunnel *tunnel)
 {
-	static const char *const long_members[] = {
-		"psk", "certificate", "key", "ca", "crl", NULL
-	};
+	static const char *const long_members[] = { "psk", "password", "certificate", "key",
+						    "ca",  "crl",      NULL };
 	json_t *ike = json_object_get(json, "ike");
 
 	if (tunnel->ike == NULL)

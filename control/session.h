@@ -280,13 +280,21 @@ void sessions_dismiss(struct sessions *sessions);
 json_t *session_event_make(struct sessions *sessions, const char *kind, const char *tenant,
 			   const char *owner);
 
-/* -- session_failure.c: who failed to log in -- */
+/* -- session_failure.c: what failed -- */
 
-int session_failures_load(struct sessions *sessions);
 void session_failures_clear(struct sessions *sessions);
 void session_failures_sweep(struct sessions *sessions);
+
+/* -- session_lockout.c: who failed to log in -- */
+
+int session_lockouts_load(struct sessions *sessions);
+void session_lockouts_clear(struct sessions *sessions);
+void session_lockouts_sweep(struct sessions *sessions);
+/* One more failure of `who`, or of the site, if it is a configured user of that owner. */
+int session_lockout_count(struct sessions *sessions, const struct ike_owner *owner,
+			  const char *who);
 /* He has proven who he is. */
-int session_failures_forgive(struct sessions *sessions, const struct session_ike *ike);
+int session_lockout_forgive(struct sessions *sessions, const struct session_ike *ike);
 /* [{local, remote}] */
 json_t *sessions_locked_render(const struct sessions *sessions);
 

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 
 #include "daemon.h"
@@ -66,11 +65,7 @@ static bool is_dismissed(const struct model *desired, const struct session_ike *
 	if (access == NULL || who == NULL ||
 	    (access->ike->auth != IKE_EAP_MSCHAPV2 && access->ike->auth != IKE_PSK))
 		return false;
-	for (size_t i = 0; i < access->n_users; i++) {
-		if (strcasecmp(access->users[i].name, who) == 0)
-			return false;
-	}
-	return true;
+	return remote_access_user(access, who) == NULL;
 }
 
 void sessions_dismiss(struct sessions *sessions)
@@ -304,7 +299,7 @@ static int ike_tell(struct sessions *sessions, const json_t *params, bool establ
 		ike->since = since > 0 ? since : time(NULL);
 	if (established && news) {
 		up_tell(sessions, ike);
-		ret = session_failures_forgive(sessions, ike);
+		ret = session_lockout_forgive(sessions, ike);
 	}
 	return ret < 0 ? ret : session_ike_store(sessions, ike);
 }

@@ -147,7 +147,7 @@ int sessions_load(struct sessions *sessions)
 	if (ret == 0)
 		ret = session_ikes_load(sessions);
 	if (ret == 0)
-		ret = session_failures_load(sessions);
+		ret = session_lockouts_load(sessions);
 	if (ret < 0)
 		return ret;
 	daemon->effective = sessions_effective(sessions, daemon->desired);
@@ -161,6 +161,7 @@ void sessions_reload(struct sessions *sessions)
 
 	sessions_clear(sessions);
 	session_failures_clear(sessions);
+	session_lockouts_clear(sessions);
 	sessions->serial = 0;
 	sessions->daemon->effective = NULL;
 	if (sessions_load(sessions) < 0) {

@@ -323,6 +323,7 @@ static void sweep_due(evutil_socket_t fd, short what, void *context)
 		workers_ask(sessions, session, now);
 	}
 	session_failures_sweep(sessions);
+	session_lockouts_sweep(sessions);
 	if (sessions->secrets_owed)
 		sessions_tell_secrets(sessions);
 	/* Who comes back after an outage may still name keys of before it. */

@@ -8,9 +8,9 @@
 
 bool yaml_member_is_text(const char *key)
 {
-	static const char *const text[] = { "key",      "salt",     "name",     "label",
-					    "mac",      "psk",      "password", "service-code",
-					    "local-id", "remote-id" };
+	static const char *const text[] = { "key",      "salt",      "name",     "label",
+					    "mac",      "psk",       "password", "service-code",
+					    "local-id", "remote-id", "user" };
 	size_t i;
 
 	for (i = 0; i < sizeof(text) / sizeof(text[0]); i++)

@@ -244,6 +244,27 @@ static bool is_other_user(identification_t *remote)
 	return user && user->get_type(user) != ID_ANY && !user->equals(user, remote);
 }
 
+/*
+ * The gateway logs in itself, and the peer has not proven who it is: by a certificate, which charon has looked
+ * at. charon also answers one that offers to do so by EAP alone (RFC 5998), and would give what a password can
+ * be guessed from to anybody.
+ */
+static bool is_unproven(void)
+{
+	ike_sa_t *ike_sa = charon->bus->get_sa(charon->bus);
+	enumerator_t *enumerator;
+	auth_cfg_t *auth;
+	bool proven = false;
+
+	if (!ike_sa || !ike_sa->has_condition(ike_sa, COND_ORIGINAL_INITIATOR))
+		return false;
+	enumerator = ike_sa->create_auth_cfg_enumerator(ike_sa, FALSE);
+	while (enumerator->enumerate(enumerator, &auth))
+		proven |= auth->get(auth, AUTH_RULE_SUBJECT_CERT) != NULL;
+	enumerator->destroy(enumerator);
+	return !proven;
+}
+
 static struct pair *pair_find(hashtable_t *pairs, shared_key_type_t type, identification_t *local,
 			      identification_t *remote)
 {
@@ -299,6 +320,12 @@ static enumerator_t *creds_shared(credential_set_t *public, shared_key_type_t ty
 		return NULL;
 	if (type == SHARED_EAP && is_other_user(remote)) {
 		DBG1(DBG_IKE, "kaido: the user '%Y' is not the one of the EAP identity; refused",
+		     remote);
+		return NULL;
+	}
+	if (type == SHARED_EAP && is_unproven()) {
+		DBG1(DBG_IKE,
+		     "kaido: '%Y' has not proven by certificate who it is; no password for it",
 		     remote);
 		return NULL;
 	}

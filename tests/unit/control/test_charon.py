@@ -86,6 +86,46 @@ class Configured(Case):
                                                             list(self.charon.requests)))
         self.assertEqual(self.charon.take(), [("unload-conn", "kaido.acme.one"), ("terminate", "kaido.acme.one")])
 
+    def test_eap(self):
+        """Who begins logs in; the other side has the certificate. The plugin gets each password for one pair."""
+        plugin = self.open_plugin()
+        certificate, key = issued("gw.acme.example")
+        mine, mine_key = issued("acme.provider.example")
+        sites = [{"eap": "mschapv2", "user": "branch", "password": "one", "certificate": certificate, "key": key,
+                  "local-id": "gw.acme.example"},
+                 {"eap": "mschapv2", "user": "acme-42", "password": "two", "ca": authority().pem,
+                  "remote-id": "gw.provider.example", "start": "trap"},
+                 {"eap": "tls", "user": "acme.provider.example", "certificate": mine, "key": mine_key,
+                  "ca": authority().pem, "local-id": "acme", "remote-id": "gw.provider.example", "start": "trap"}]
+        self.apply(acme(*[{**site(), "name": name, "networks": [f"10.{number}.0.0/24"], "ike": ike}
+                          for number, (name, ike) in enumerate(zip(("in", "out", "tls"), sites))]))
+        self.settled()
+        sides = {name: (dict(self.charon.conns["acme." + name]["local-1"]),
+                        dict(self.charon.conns["acme." + name]["remote-1"])) for name in ("in", "out", "tls")}
+        for name, side, member in (("in", 0, "certs"), ("out", 1, "cacerts"), ("tls", 0, "certs"), ("tls", 1, "cacerts")):
+            self.assertEqual(len(sides[name][side].pop(member)), 1)
+        self.assertEqual(sides, {
+            "in": ({"auth": b"pubkey", "id": b"gw.acme.example"},
+                   {"auth": b"eap-mschapv2", "id": b"branch", "eap_id": b"branch"}),
+            "out": ({"auth": b"eap-mschapv2", "id": b"acme-42", "eap_id": b"acme-42"},
+                    {"auth": b"pubkey", "id": b"gw.provider.example"}),
+            "tls": ({"auth": b"eap-tls", "id": b"acme", "eap_id": b"acme.provider.example"},
+                    {"auth": b"pubkey", "id": b"gw.provider.example"})})
+        secrets = plugin.line()["params"]["secrets"]
+        while not secrets:
+            secrets = plugin.line()["params"]["secrets"]
+        self.assertEqual(secrets, [{"kind": "eap", "local": "gw.acme.example", "remote": "branch",
+                                    "secret": b"one".hex()},
+                                   {"kind": "eap", "local": "acme-42", "remote": "gw.provider.example",
+                                    "secret": b"two".hex()}])
+        # In the place of the other one: its IKE SAs end, as where who the peer is changes.
+        self.charon.take()
+        self.apply(acme({**site(), "name": "in", "networks": ["10.0.0.0/24"], "ike": {**sites[0], "user": "other"}},
+                        *[{**site(), "name": name, "networks": [f"10.{number}.0.0/24"], "ike": ike}
+                          for number, (name, ike) in enumerate(zip(("out", "tls"), sites[1:]), 1)]))
+        self.settled()
+        self.assertEqual(self.charon.take(), [("terminate", "acme.in"), ("load-conn", "acme.in")])
+
     def test_found_as_it_was(self):
         """What another kaidod left there goes, if it is not wanted; what is others' stays, whatever it looks like."""
         self.charon.conns = {"kaido.acme.gone": {}, "by-hand": {}, "acme.two": {}, "kaidos.own": {}}

@@ -349,9 +349,28 @@ static auth_cfg_t *login_of(ike_sa_t *ike_sa, bool local)
 	return login;
 }
 
+/* Is it the gateway that logs in; and what its peer has proven so far, NULL: nothing. */
+static bool initiator;
+static auth_cfg_t *proven;
+
+static bool condition_of(ike_sa_t *ike_sa, ike_condition_t condition)
+{
+	return condition == COND_ORIGINAL_INITIATOR && initiator;
+}
+
+static enumerator_t *proven_of(ike_sa_t *ike_sa, bool local)
+{
+	return proven && !local ? enumerator_create_single(proven, NULL)
+				: enumerator_create_empty();
+}
+
 static ike_sa_t *current(bus_t *bus)
 {
-	static ike_sa_t ike_sa = { .get_auth_cfg = login_of };
+	static ike_sa_t ike_sa = {
+		.get_auth_cfg = login_of,
+		.has_condition = condition_of,
+		.create_auth_cfg_enumerator = proven_of,
+	};
 
 	return login ? &ike_sa : NULL;
 }
@@ -446,6 +465,15 @@ static void secrets_need_both_identities(void **state)
 	kaido_creds_destroy(creds);
 }
 
+static certificate_t *certificate_itself(certificate_t *certificate)
+{
+	return certificate;
+}
+
+static void certificate_kept(certificate_t *certificate)
+{
+}
+
 /* Else the failures of one name would be counted for another. */
 static void a_user_is_the_one_of_the_eap_identity(void **state)
 {
@@ -458,6 +486,31 @@ static void a_user_is_the_one_of_the_eap_identity(void **state)
 	assert_string_equal(secret_of(creds, SHARED_IKE, "gw.acme", "b.acme"), "one");
 	login->add(login, AUTH_RULE_EAP_IDENTITY, identification_create_from_string("alice"));
 	assert_string_equal(secret_of(creds, SHARED_EAP, "gw.acme", "alice"), "two");
+	login->destroy(login);
+	login = NULL;
+	kaido_creds_destroy(creds);
+}
+
+/* Whoever answers could guess the password from what it is given. */
+static void the_gateway_logs_in_where_the_peer_has_a_certificate(void **state)
+{
+	static certificate_t certificate; /* never looked into, but its references are counted */
+	struct kaido_creds *creds = kaido_creds_create();
+
+	certificate.get_ref = certificate_itself;
+	certificate.destroy = certificate_kept;
+	assert_true(replace(creds, SECRETS ",\"locked\":[]}"));
+	login = auth_cfg_create();
+	initiator = true;
+	assert_string_equal(secret_of(creds, SHARED_EAP, "gw.acme", "alice"), "");
+	assert_string_equal(secret_of(creds, SHARED_IKE, "gw.acme", "b.acme"), "one");
+	proven = auth_cfg_create();
+	assert_string_equal(secret_of(creds, SHARED_EAP, "gw.acme", "alice"), "");
+	proven->add(proven, AUTH_RULE_SUBJECT_CERT, certificate.get_ref(&certificate));
+	assert_string_equal(secret_of(creds, SHARED_EAP, "gw.acme", "alice"), "two");
+	proven->destroy(proven);
+	proven = NULL;
+	initiator = false;
 	login->destroy(login);
 	login = NULL;
 	kaido_creds_destroy(creds);
@@ -479,6 +532,7 @@ int main(void)
 		cmocka_unit_test(traps_are_of_their_tunnel),
 		cmocka_unit_test(secrets_need_both_identities),
 		cmocka_unit_test(a_user_is_the_one_of_the_eap_identity),
+		cmocka_unit_test(the_gateway_logs_in_where_the_peer_has_a_certificate),
 	};
 	int failed;
 

@@ -31,6 +31,26 @@ def certified(local="gw.acme.example", **more):
             "remote-id": "branch-1.acme.example", **more}
 
 
+def logs_in(**more):
+    """EAP where the peer begins: it logs in."""
+    certificate, key = issued("gw.acme.example")
+    return {"eap": "mschapv2", "user": "branch-2", "password": "branch 2's secret", "certificate": certificate,
+            "key": key, "local-id": "gw.acme.example", **more}
+
+
+def provider(**more):
+    """EAP where the gateway begins: it logs in."""
+    return {"eap": "mschapv2", "user": "acme-42", "password": "a provider's secret", "ca": authority().pem,
+            "remote-id": "gw.provider.example", "start": "start", **more}
+
+
+def provider_tls(**more):
+    certificate, key = issued("acme.provider.example")
+    made = provider(eap="tls", user="acme.provider.example", certificate=certificate, key=key, **more)
+    del made["password"]
+    return made
+
+
 def laptops(name="laptops", **more):
     certificate, key = issued("vpn.acme.example")
     return {"name": name, "local": "192.0.2.1", "local-id": "vpn.acme.example", "auth": "eap-mschapv2",
@@ -58,7 +78,10 @@ class Taken(Case):
                              site("any", None, {"psk": PSK, "remote-id": "any.acme.example"},
                                   networks=["10.3.0.0/24"]),
                              site("more", ike={"peer": "branch-1", "start": "trap"}, networks=["10.4.0.0/24"]),
-                             access=[laptops(lockout={"failures": 3, "seconds": 60}, follow=False)]))
+                             site("logs-in", None, logs_in(), networks=["10.5.0.0/24"]),
+                             site("provider", "203.0.113.7", provider(), networks=["10.6.0.0/24"]),
+                             site("tls", "203.0.113.8", provider_tls(), networks=["10.8.0.0/24"]),
+                             access=[laptops(follow=False)], lockout={"failures": 3, "seconds": 60}))
         first = self.apply(copy.deepcopy(wanted))
         self.assertIn({"op": "add", "kind": "remote-access", "tenant": "acme", "name": "laptops"}, first["changes"])
         self.assertEqual(self.apply(copy.deepcopy(wanted))["changes"], [])
@@ -66,12 +89,17 @@ class Taken(Case):
         self.assertEqual(self.apply(shown)["changes"], [])
         text = str(shown)
         self.assertNotIn("PRIVATE KEY", text)
-        for secret in (PSK, "bob's secret", "alice's secret"):
+        for secret in (PSK, "bob's secret", "alice's secret", "branch 2's secret", "a provider's secret"):
             self.assertNotIn(secret, text)
+        ike = {tunnel["name"]: tunnel["ike"] for tunnel in self.shown()["tunnels"]}
+        self.assertEqual([(ike[name]["eap"], ike[name]["user"], ike[name].get("password"))
+                          for name in ("logs-in", "provider", "tls")],
+                         [("mschapv2", "branch-2", "set"), ("mschapv2", "acme-42", "set"),
+                          ("tls", "acme.provider.example", None)])
         (access,) = self.shown()["remote-access"]
         self.assertEqual([user["name"] for user in access["users"]], ["alice", "bob"])
         self.assertEqual(access["users"][0], {"name": "alice", "password": "set", "groups": ["staff"]})
-        self.assertEqual(access["lockout"], {"failures": 3, "seconds": 60})
+        self.assertEqual(self.shown()["lockout"], {"failures": 3, "seconds": 60})
         self.assertIs(access["follow"], False)
 
         # So does what the store gives back.
@@ -80,7 +108,8 @@ class Taken(Case):
         self.assertEqual(self.apply(copy.deepcopy(wanted))["changes"], [])
 
     def test_secrets_are_sealed(self):
-        self.apply(config(acme(site(), access=[laptops()])))
+        self.apply(config(acme(site(), site("logs-in", None, logs_in(), networks=["10.5.0.0/24"]),
+                               access=[laptops()])))
         self.world.stop_kaidod()
         stored = b""
         for folder, _, names in os.walk(self.world.state):
@@ -88,9 +117,9 @@ class Taken(Case):
                 with open(os.path.join(folder, name), "rb") as file:
                     stored += file.read()
         self.assertIn(b"branch-1", stored)
-        for secret in (PSK, "alice's secret", "PRIVATE KEY", PSK.encode().hex()):
+        for secret in (PSK, "alice's secret", "branch 2's secret", "PRIVATE KEY", PSK.encode().hex()):
             self.assertNotIn(secret.encode(), stored)
-        for secret in (PSK, "alice's secret", "PRIVATE KEY"):
+        for secret in (PSK, "alice's secret", "branch 2's secret", "PRIVATE KEY"):
             self.assertNotIn(secret, self.world.log())
 
     def test_changes_are_listed(self):
@@ -108,6 +137,12 @@ class Taken(Case):
                           ("add", "user", "laptops carol", None)])
         self.assertEqual(lines(site(), access=laptops(dns=["10.0.0.54"], mtu=1400)),
                          [("change", "remote-access", "laptops", "dns, mtu")])
+        self.assertEqual(lines(site(), access=laptops(users=[{"name": "Alice", "password": "alice's secret",
+                                                              "groups": ["staff"]},
+                                                             {"name": "bob", "password": "bob's secret"}])),
+                         [("change", "user", "laptops alice", "name")])
+        limited = self.apply(config(acme(site(), access=[laptops()], lockout={"failures": 3})), dry_run=True)
+        self.assertEqual([(change["kind"], change["detail"]) for change in limited["changes"]], [("tenant", "lockout")])
 
     def test_dataplane(self):
         """A peer that is known has a tunnel without SAs; what would go to another one is dropped."""
@@ -155,6 +190,12 @@ class Taken(Case):
         self.assertEqual((access["name"], access["users"], access["clients"]), ("laptops", 2, 0))
         for word in ("CERTIFICATE", "password", "key"):
             self.assertNotIn(word, str(access) + str(anywhere))
+
+    def test_lists_eap(self):
+        self.apply(config(acme(site("logs-in", None, logs_in()))))
+        (tunnel,) = self.call("tunnel.list")["tunnels"]
+        self.assertEqual(tunnel["ike"], {"auth": "eap-mschapv2", "eap": "mschapv2", "user": "branch-2",
+                                         "local-id": "gw.acme.example"})
 
     def test_an_sa_by_hand(self):
         self.apply(config(acme(site())))
@@ -225,6 +266,49 @@ class Mistakes(Case):
             del manual["ike"]
             self.one("tunnels/0/local-networks", "add ike", acme(manual))
 
+    def without(self, member, ike):
+        self.tunnel("ike/" + member, "missing", {name: value for name, value in ike.items() if name != member})
+
+    def test_of_eap(self):
+        for member in ("user", "password", "certificate", "local-id"):
+            ike = logs_in()
+            if member == "certificate":
+                del ike["key"]
+            self.without(member, ike)
+        for member in ("user", "password", "ca", "remote-id"):
+            self.without(member, provider())
+        tls = provider_tls()
+        del tls["key"]
+        self.without("certificate", tls)
+        self.without("ca", {**{k: v for k, v in logs_in(eap="tls").items() if k != "password"}, "ca": authority().pem})
+        self.tunnel("ike/eap", "one of", logs_in(eap="peap"))
+        for old in ("md5", "EAP-MD5", "eap-gtc", "MSCHAP"):
+            self.tunnel("ike/eap", "eap: mschapv2 or tls", logs_in(eap=old))
+        self.tunnel("ike/user", "name of a user", logs_in(user="a b"))
+        self.tunnel("ike/password", "'set'", logs_in(password="set"))
+        self.tunnel("ike/password", "printable", logs_in(password="p\u00e4ssword"))
+        self.tunnel("ike/password-file", "kaidoctl", logs_in(**{"password-file": "/etc/passwd"}))
+        self.tunnel("ike/psk", "remove one", logs_in(psk=PSK))
+        self.tunnel("ike/user", "give eap", {"psk": PSK, "user": "branch-2"})
+        self.tunnel("ike/password", "give eap", {"psk": PSK, "password": "secret"})
+        self.tunnel("ike/ca", "not used", logs_in(ca=authority().pem))
+        self.tunnel("ike/remote-id", "can't stand", logs_in(user="ACME\\branch-2"))
+        self.tunnel("ike/local-id", "can't stand", provider(user="ACME\\acme-42"))
+        certificate, key = issued("gw.acme.example")
+        self.tunnel("ike/certificate", "respond", provider(certificate=certificate, key=key))
+        self.tunnel("ike/password", "tls", logs_in(eap="tls", ca=authority().pem))
+        self.tunnel("ike/user", "subjectAltName", provider_tls() | {"user": "other.provider.example"})
+        self.tunnel("ike/start", "address", provider(), remote=None)
+        # Who begins logs in, so another start makes the gateway the other side.
+        told = self.told(acme(site(ike=logs_in(start="trap"))))
+        self.assertEqual(sorted(told), ["tunnels/0/ike/ca", "tunnels/0/ike/certificate", "tunnels/0/ike/remote-id"])
+        self.assertIn("the gateway begins", told["tunnels/0/ike/ca"])
+
+    def test_of_lockout(self):
+        self.one("lockout/failures", "1000", acme(lockout={"failures": -1}))
+        self.one("lockout/seconds", "86400", acme(lockout={"seconds": 0}))
+        self.access("lockout", "set tenant acme lockout.failures", lockout={"failures": 3})
+
     def test_of_identities(self):
         for good in ("gw.acme.example", "a_b.example", "alice@acme.example", "198.51.100.7", "2001:db8::7",
                      "C=JP, O=Acme, CN=gw", "branch-1"):
@@ -283,7 +367,6 @@ class Mistakes(Case):
         self.access("pool/1", "overlaps", pool=["10.9.0.0/16", "10.9.1.0/24"])
         self.access("pool/0", "attachment", pool=["172.31.0.0/16"])
         self.access("dns/0", "name server", dns=["resolver"])
-        self.access("lockout/failures", "1000", lockout={"failures": -1})
         self.access("users/0/name", "name of a user", users=[{"name": "a b", "password": "p"}])
         self.access("users/0/password", "password-file", users=[{"name": "alice"}])
         self.access("users/0/password", "printable", users=[{"name": "alice", "password": "pässword"}])
@@ -324,6 +407,20 @@ class Mistakes(Case):
         for one, other, where in ((acme(access=[laptops()]), globex(named), "tunnels/0/ike"),
                                   (acme(named), globex(access=[laptops()]), "remote-access/0")):
             self.assertEqual(list(self.told(one, other)), [f"/tenants/1/{where}/local-id"])
+        # Who logs in by EAP is one user towards one name, be it a site or a client; and so is the gateway.
+        both = laptops("eap", local="192.0.2.9", users=[{"name": "Branch-2", "password": "p"}])
+        vpn, vpn_key = issued("vpn.acme.example")
+        known = logs_in(certificate=vpn, key=vpn_key, **{"local-id": "vpn.acme.example", "remote-id": "another"})
+        self.assertEqual(list(self.told(acme(site(ike=known), access=[both]))), ["remote-access/0/users/0/name"])
+        self.assertEqual(list(self.told(acme(site(ike=logs_in())), globex(site(ike=logs_in(**{
+            "remote-id": "another"}))))), ["/tenants/1/tunnels/0/ike/user"])
+        self.assertEqual(list(self.told(acme(site(ike=provider())), globex(site(ike=provider(**{
+            "local-id": "another"}))))), ["/tenants/1/tunnels/0/ike/user"])
+        # A certificate is found by the user's name: two tenants can't log in by one.
+        self.assertEqual(list(self.told(acme(site(ike=provider_tls())), globex(site(ike=provider_tls(**{
+            "remote-id": "gw.another.example"}))))), ["/tenants/1/tunnels/0/ike/user"])
+        self.call("config.apply", config=config(
+            acme(site(ike=logs_in())), globex(site(ike=logs_in(user="branch-3")))), dry_run=True)
         self.call("config.apply", config=config(acme(named, access=[laptops()])), dry_run=True)
         self.call("config.apply", config=config(acme(site(), access=[laptops()]),
                                                 globex(site(local="192.0.2.9", ike={"psk": PSK}))), dry_run=True)

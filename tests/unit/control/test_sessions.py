@@ -36,8 +36,7 @@ def laptops(name="laptops", of="acme", **more):
     certificate, key = issued(f"vpn.{of}.example")
     return {"name": name, "local": "192.0.2.1", "local-id": f"vpn.{of}.example", "auth": "eap-mschapv2",
             "certificate": certificate, "key": key, "pool": ["10.9.0.0/16", "fd00:9::/112"],
-            "users": [{"name": name, "password": f"{name}'s secret"} for name in ("alice", "bob")],
-            "lockout": {"failures": 3, "seconds": 900}, **more}
+            "users": [{"name": name, "password": f"{name}'s secret"} for name in ("alice", "bob")], **more}
 
 
 class Sessions(Case):
@@ -540,7 +539,7 @@ class Clients(Sessions):
                                                           remote_ts=[ts("10.9.0.9")], ike={"id": 3, "name": name}))
 
     def test_who_fails_is_locked_out(self):
-        self.configure(access=[laptops()])
+        self.configure(access=[laptops()], lockout={"failures": 3, "seconds": 900})
         plugin = self.plugin()
         self.assertEqual(plugin.notified("ike.secrets")["locked"], [])
         failed = {"kind": "failed", "reason": "authentication", "remote": "203.0.113.5", "remote_port": 500,
@@ -568,6 +567,49 @@ class Clients(Sessions):
             plugin.call("ike.event", **{**failed, "user": "alice"})
             plugin.call("ike.event", kind="updated", ike=alice)
         self.assertEqual([e["user"] for e in self.events("ike-locked")], ["bob", "alice"])
+
+    def test_failures_of_a_user_count_over_the_tenant(self):
+        """At whatever entry, or as a site that logs in; so does the lockout, and another tenant's user is another."""
+        certificate, key = issued("gw.acme.example")
+        phones = {**laptops("phones"), "local": "192.0.2.9", "local-id": "gw.acme.example", "certificate": certificate,
+                  "key": key, "pool": ["10.8.0.0/24"], "users": [{"name": "Bob", "password": "another"}]}
+        branch = site(ike={"eap": "mschapv2", "user": "branch", "password": "its secret", "certificate": certificate,
+                           "key": key, "local-id": "gw.acme.example"})
+        acme = tenant("acme", 1, [branch], lockout={"failures": 3, "seconds": 900})
+        acme["remote-access"] = [laptops(), phones]
+        other = tenant("other", 2, [])
+        other["remote-access"] = [laptops(of="other")]
+        self.apply(config(acme, other))
+        plugin = self.plugin()
+        plugin.notified("ike.secrets")
+        failed = {"kind": "failed", "reason": "authentication", "remote": "203.0.113.5", "text": "EAP failed"}
+        for name, user in (("acme.laptops", "bob"), ("other.laptops", "bob"), ("acme.phones", "BOB"),
+                           ("other.laptops", "bob"), ("acme.laptops", "bob")):
+            plugin.call("ike.event", **failed, name=name, user=user)
+        bobs = [{"local": "vpn.acme.example", "remote": "bob"}, {"local": "gw.acme.example", "remote": "Bob"}]
+        locked = plugin.notified("ike.secrets")["locked"]
+        self.assertEqual(sorted(map(str, locked)), sorted(map(str, bobs)))
+        (event,) = self.events("ike-locked")
+        self.assertEqual((event["tenant"], event["tunnel"], event["user"], event["failures"]),
+                         ("acme", "laptops", "bob", 3))
+        # A site is its user, whatever it calls itself. Once it is in, it begins to be counted anew.
+        for _ in range(2):
+            plugin.call("ike.event", **failed, name="acme.branch-1", remote_id="somebody")
+        plugin.call("ike.event", kind="established", ike={"id": 1, "name": "acme.branch-1", "remote_id": "branch"})
+        for _ in range(2):
+            plugin.call("ike.event", **failed, name="acme.branch-1", remote_id="branch")
+        self.assertEqual(len(self.events("ike-locked")), 1)
+        plugin.call("ike.event", **failed, name="acme.branch-1", remote_id="branch")
+        site_locked = {"local": "gw.acme.example", "remote": "branch"}
+        self.assertIn(site_locked, plugin.notified("ike.secrets")["locked"])
+        self.assertEqual([e["tunnel"] for e in self.events("ike-locked")], ["laptops", "branch-1"])
+        # Who is locked out stays so over a restart, until nobody is to be.
+        self.restart()
+        plugin = self.plugin()
+        self.assertEqual(len(plugin.notified("ike.secrets")["locked"]), 3)
+        acme["lockout"] = {"failures": 0}
+        self.apply(config(acme))
+        self.assertEqual(plugin.notified("ike.secrets")["locked"], [])
 
     def test_disconnect(self):
         self.configure(access=[laptops()])

@@ -31,8 +31,7 @@ def laptops(of):
     certificate, key = issued(f"vpn.{of}.example")
     return {"name": "laptops", "local": "192.0.2.1", "local-id": f"vpn.{of}.example", "auth": "eap-mschapv2",
             "certificate": certificate, "key": key, "pool": ["10.9.0.0/24"],
-            "users": [{"name": name, "password": "a secret"} for name in ("alice", "bob")],
-            "lockout": {"failures": 3, "seconds": 900}}
+            "users": [{"name": name, "password": "a secret"} for name in ("alice", "bob")]}
 
 
 class Charon(Case):
@@ -63,7 +62,7 @@ class Charon(Case):
             if self.random.random() < 0.15:
                 continue
             tunnels = [site(10 * number + k) for k in (1, 2) if self.random.random() < 0.8]
-            made = tenant(name, number + 1, tunnels)
+            made = tenant(name, number + 1, tunnels, lockout={"failures": 3, "seconds": 900})
             if self.random.random() < 0.8:
                 made["remote-access"] = [self.access[name]]
             tenants.append(made)
