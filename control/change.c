@@ -321,9 +321,7 @@ static void change_run(struct change *change)
 		return;
 	for (size_t i = 0; i < change->config->n_tenants; i++)
 		config_sort_tenant(change->config->tenants[i]);
-	if (!daemon->changes.confirming) /* what the way back has must not go to another */
-		ids_clear(&daemon->changes.ids);
-	ids_mark(&daemon->changes.ids, daemon->effective);
+	change_ids_mark(daemon);
 	change->changes = merge_model(change->now, change->next, &daemon->changes.ids, &ret);
 	if (change->changes == NULL) {
 		change_fail(change, RPC_CONFLICT, NULL, "%s",

@@ -78,6 +78,8 @@ bool changes_pending(const struct daemon *daemon);
 /* 0; -ENOENT: nothing waits; or an error of the store. */
 int changes_confirm(struct daemon *daemon, const struct rpc_caller *caller);
 
+/* Notes anew what ids are in use: those that were given out in vain are free again. */
+void change_ids_mark(struct daemon *daemon);
 /* The last ids given out, into the store; within a transaction. */
 int change_ids_record(struct daemon *daemon);
 

@@ -32,6 +32,13 @@ bool change_differs(const struct model *a, const struct model *b)
 	return false;
 }
 
+void change_ids_mark(struct daemon *daemon)
+{
+	if (!daemon->changes.confirming) /* what the way back has must not go to another */
+		ids_clear(&daemon->changes.ids);
+	ids_mark(&daemon->changes.ids, daemon->effective);
+}
+
 int change_ids_record(struct daemon *daemon)
 {
 	int ret = 0;

@@ -174,6 +174,7 @@ static void batch_fail(struct sessions *sessions)
 	sessions->batch.n_gone = 0;
 	events_tell(sessions, false);
 	sessions_reload(sessions);
+	change_ids_mark(sessions->daemon); /* what was given out for it is nobody's */
 	STAILQ_FOREACH (op, &sessions->batch.current, link)
 		session_op_fail(op, RPC_READ_ONLY,
 				"the state can't be written, nothing was changed: %s",

@@ -24,20 +24,40 @@ static struct session *session_of(const struct sessions *sessions, const struct 
 	}
 }
 
-/* Tells who asked for it; an SA that was there before is charon's no more. */
-static void refusal_tell(struct sessions *sessions, const struct session_sa *sa, const char *text)
+/* Who is just setting it; NULL: it was there before. */
+static struct session_op *setting_of(const struct sessions *sessions, const struct session_sa *sa)
 {
 	struct session_op *op;
 
 	STAILQ_FOREACH (op, &sessions->batch.current, link) {
-		if (op->kind != SESSION_SA_SET || op->instance != sa->instance ||
-		    op->handle != sa->handle)
-			continue;
+		if (op->kind == SESSION_SA_SET && op->instance == sa->instance &&
+		    op->handle == sa->handle)
+			return op;
+	}
+	return NULL;
+}
+
+static bool any_is_new(const struct sessions *sessions, const struct session *session)
+{
+	const struct session_sa *sa;
+
+	TAILQ_FOREACH (sa, &session->sas, link) {
+		if (setting_of(sessions, sa) != NULL)
+			return true;
+	}
+	return false;
+}
+
+/* Tells who asked for it; an SA that was there before is charon's no more. */
+static void refusal_tell(struct sessions *sessions, const struct session_sa *sa, const char *text)
+{
+	struct session_op *op = setting_of(sessions, sa);
+
+	if (op == NULL)
+		session_expire(sessions, sa, true);
+	else
 		session_op_fail(op, RPC_DATAPLANE_REFUSED, "the dataplane refused this SA: %s",
 				text);
-		return;
-	}
-	session_expire(sessions, sa, true);
 }
 
 /* It was to go elsewhere, maybe more than once; `first` knows where it was before all of that. */
@@ -72,11 +92,12 @@ static int updates_undo(struct sessions *sessions, struct session *session, cons
 	return ret;
 }
 
+/* A tunnel that was taken until now is refused for what is new of it, and goes on as it was. */
 static int refused_drop(struct sessions *sessions, struct session *session,
 			const struct plan_object *object, const char *text)
 {
 	struct session_sa *only = NULL, *sa, *next;
-	bool undone = false;
+	bool some = any_is_new(sessions, session), undone = false;
 	int ret = 0;
 
 	if (object->kind == PLAN_SA)
@@ -85,7 +106,7 @@ static int refused_drop(struct sessions *sessions, struct session *session,
 		ret = updates_undo(sessions, session, text, &undone);
 	for (sa = TAILQ_FIRST(&session->sas); ret == 0 && !undone && sa != NULL; sa = next) {
 		next = TAILQ_NEXT(sa, link);
-		if (only != NULL && only != sa)
+		if (only != NULL ? only != sa : some && setting_of(sessions, sa) == NULL)
 			continue;
 		refusal_tell(sessions, sa, text);
 		ret = session_sa_drop(sessions, sa);

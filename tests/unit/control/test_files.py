@@ -11,7 +11,9 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", ".."))
 
+from ike_plugin import Plugin, ts, whole  # noqa: E402
 from kaidod_world import WAIT, Case, RpcError, World, config, run, tenant, tunnel  # noqa: E402
+from pki import issued  # noqa: E402
 
 
 class Erasure(Case):
@@ -131,15 +133,36 @@ class Disk(Case):
         with self.assertRaisesRegex(RpcError, "ike.open first"):
             client.call("ike.sync", sas=[])
 
-    def test_full_and_read_only(self):
-        self.call("tenant.set", tenant=tenant("acme", 1, [tunnel("one", 1)]))
-        before = self.call("config.get"), self.tables()
+    def fill(self):
         ballast = os.open(self.world.state + "/ballast", os.O_WRONLY | os.O_CREAT)
         try:
             while True:
                 os.write(ballast, b"x" * 4096)
         except OSError:
             os.close(ballast)
+
+    def test_what_is_not_stored_takes_no_ids(self):
+        self.world.stop_dataplane()
+        self.world.start_dataplane("--max-sas", "20", "--max-tunnels", "20")
+        self.world.wait_converged()
+        certificate, key = issued("vpn.acme.example")
+        self.apply(config(tenant("acme", 1, [], **{"remote-access": [
+            {"name": "laptops", "local": "192.0.2.1", "local-id": "vpn.acme.example", "auth": "eap-mschapv2",
+             "certificate": certificate, "key": key, "pool": ["10.9.0.0/16"]}]})))
+        plugin = Plugin(self.world.path("ike.sock"))
+        self.addCleanup(plugin.close)
+        client = {"local_ts": [whole()], "remote_ts": [ts("10.9.0.1")]}
+        self.fill()
+        for _ in range(30):
+            with self.assertRaisesRegex(RpcError, "^4: .*can't be written"):
+                plugin.set("in", 1, **client)
+        os.unlink(self.world.state + "/ballast")
+        plugin.pair(1, **client)
+
+    def test_full_and_read_only(self):
+        self.call("tenant.set", tenant=tenant("acme", 1, [tunnel("one", 1)]))
+        before = self.call("config.get"), self.tables()
+        self.fill()
         self.unchanged_by_a_change(before)
         # A dataplane that comes now gets all but what would send without a lease on the disk.
         self.world.stop_dataplane()

@@ -257,6 +257,20 @@ class Site(Sessions):
                     refused += 1
             self.assertEqual(refused, 299 - 256)
 
+    def test_a_tunnel_that_may_not_change_goes_on_as_it_was(self):
+        self.restart_dataplane("--refuse-remote", "198.51.100.250")
+        self.configure(site())
+        plugin, if_id = self.plugin(), self.if_id("branch-1")
+        inbound, outbound = plugin.pair(if_id)
+        before = self.sas()
+        with self.assertRaisesRegex(RpcError, "liking") as caught:
+            plugin.call("ike.sa.set", **plugin.params("out", if_id, remote="198.51.100.250"))
+        self.assertEqual(caught.exception.code, 6)
+        self.assertEqual(self.sas(), before)
+        self.assertEqual(text(self.dump("tunnel")[0].remote), "198.51.100.7")
+        self.assertEqual(plugin.call("ike.sync", sas=[inbound, outbound]), {"unknown": []})
+        self.assertFalse([told for told in plugin.told if told[0] == "ike.expire"])
+
     def test_an_sa_that_may_not_move_stays_where_it_was(self):
         self.restart_dataplane("--refuse-remote", "198.51.100.250")
         self.configure(site())
