@@ -100,8 +100,8 @@ class Configured(Case):
         self.apply(acme(*[{**site(), "name": name, "networks": [f"10.{number}.0.0/24"], "ike": ike}
                           for number, (name, ike) in enumerate(zip(("in", "out", "tls"), sites))]))
         self.settled()
-        sides = {name: (dict(self.charon.conns["acme." + name]["local-1"]),
-                        dict(self.charon.conns["acme." + name]["remote-1"])) for name in ("in", "out", "tls")}
+        sides = {name: (dict(self.charon.conns["kaido.acme." + name]["local-1"]),
+                        dict(self.charon.conns["kaido.acme." + name]["remote-1"])) for name in ("in", "out", "tls")}
         for name, side, member in (("in", 0, "certs"), ("out", 1, "cacerts"), ("tls", 0, "certs"), ("tls", 1, "cacerts")):
             self.assertEqual(len(sides[name][side].pop(member)), 1)
         self.assertEqual(sides, {
@@ -124,7 +124,7 @@ class Configured(Case):
                         *[{**site(), "name": name, "networks": [f"10.{number}.0.0/24"], "ike": ike}
                           for number, (name, ike) in enumerate(zip(("out", "tls"), sites[1:]), 1)]))
         self.settled()
-        self.assertEqual(self.charon.take(), [("terminate", "acme.in"), ("load-conn", "acme.in")])
+        self.assertEqual(self.charon.take(), [("terminate", "kaido.acme.in"), ("load-conn", "kaido.acme.in")])
 
     def test_found_as_it_was(self):
         """What another kaidod left there goes, if it is not wanted; what is others' stays, whatever it looks like."""

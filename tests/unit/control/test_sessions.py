@@ -597,8 +597,8 @@ class Clients(Sessions):
         plugin = self.plugin()
         plugin.notified("ike.secrets")
         failed = {"kind": "failed", "reason": "authentication", "remote": "203.0.113.5", "text": "EAP failed"}
-        for name, user in (("acme.laptops", "bob"), ("other.laptops", "bob"), ("acme.phones", "BOB"),
-                           ("other.laptops", "bob"), ("acme.laptops", "bob")):
+        for name, user in (("kaido.acme.laptops", "bob"), ("kaido.other.laptops", "bob"), ("kaido.acme.phones", "BOB"),
+                           ("kaido.other.laptops", "bob"), ("kaido.acme.laptops", "bob")):
             plugin.call("ike.event", **failed, name=name, user=user)
         bobs = [{"local": "vpn.acme.example", "remote": "bob"}, {"local": "gw.acme.example", "remote": "Bob"}]
         locked = plugin.notified("ike.secrets")["locked"]
@@ -608,12 +608,12 @@ class Clients(Sessions):
                          ("acme", "laptops", "bob", 3))
         # A site is its user, whatever it calls itself. Once it is in, it begins to be counted anew.
         for _ in range(2):
-            plugin.call("ike.event", **failed, name="acme.branch-1", remote_id="somebody")
-        plugin.call("ike.event", kind="established", ike={"id": 1, "name": "acme.branch-1", "remote_id": "branch"})
+            plugin.call("ike.event", **failed, name="kaido.acme.branch-1", remote_id="somebody")
+        plugin.call("ike.event", kind="established", ike={"id": 1, "name": "kaido.acme.branch-1", "remote_id": "branch"})
         for _ in range(2):
-            plugin.call("ike.event", **failed, name="acme.branch-1", remote_id="branch")
+            plugin.call("ike.event", **failed, name="kaido.acme.branch-1", remote_id="branch")
         self.assertEqual(len(self.events("ike-locked")), 1)
-        plugin.call("ike.event", **failed, name="acme.branch-1", remote_id="branch")
+        plugin.call("ike.event", **failed, name="kaido.acme.branch-1", remote_id="branch")
         site_locked = {"local": "gw.acme.example", "remote": "branch"}
         self.assertIn(site_locked, plugin.notified("ike.secrets")["locked"])
         self.assertEqual([e["tunnel"] for e in self.events("ike-locked")], ["laptops", "branch-1"])
