@@ -72,6 +72,13 @@ peer_inner()
 	done | peer_batch
 }
 
+# gateway_rekeys OPTION...: of swanctl. While an IKE SA takes the place of another, its children are in neither for a moment,
+# and charon may say that nothing matches.
+gateway_rekeys()
+{
+	wait_for 30 "charon to find what it is to rekey" ike_swanctl gw-a --rekey "$@"
+}
+
 # check_both_ways N PINGS [FAMILY...]: of the inside, both unless told.
 check_both_ways()
 {
