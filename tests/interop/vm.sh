@@ -16,8 +16,8 @@
 
 VM_SOURCE=$KAIDO_ROOT/tests/interop/vm
 VM_MEMORY=192     # MiB
-VM_BOOT_TIME=120  # seconds; it takes 3 on an idle machine
-VM_TIME=60        # seconds for one command
+VM_BOOT_TIME=300  # seconds; it takes 3 on an idle machine
+VM_TIME=180       # seconds for one command
 VM_DIR=           # RAM disk, console, the ends of the serial line
 VM_PROGRAMS=(dash ip sysctl)
 VM_FILES=() # pairs: of the host, in the machine
