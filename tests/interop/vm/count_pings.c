@@ -6,7 +6,7 @@
  *
  * It waits (-W) after its last request as long as it is told; -D forbids fragments. Only answers
  * with the payload that was sent count, each once. -l prints how many did not come instead. After SIGTERM
- * it sends no more.
+ * it sends no more. It never has more than UNANSWERED requests on their way.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -25,6 +25,10 @@
 #define ICMP_LEN 8
 #define ICMP_MAX 65507
 
+/* Linux answers some 130 that come in one go after the machine stood still, and drops the rest. */
+#define UNANSWERED 16
+#define LATE       1.0 /* seconds, after which a request counts as one that has no answer */
+
 struct pinger {
 	int fd;
 	struct sockaddr_storage to;
@@ -37,6 +41,7 @@ struct pinger {
 	uint8_t message[ICMP_MAX];
 	uint8_t received[ICMP_MAX + 60];
 	bool answered[65536];
+	double times[UNANSWERED]; /* when those were sent, by sequence number modulo UNANSWERED */
 };
 
 static volatile sig_atomic_t stopped;
@@ -83,6 +88,7 @@ static void request_send(struct pinger *p, uint16_t sequence)
 	store_be16(p->message + 6, sequence);
 	store_be16(p->message + 2, checksum(p->message, p->len));
 	(void)!sendto(p->fd, p->message, p->len, 0, (struct sockaddr *)&p->to, p->to_len);
+	p->times[sequence % UNANSWERED] = now();
 }
 
 static void answer_take(struct pinger *p)
@@ -116,6 +122,13 @@ static void answers_take(struct pinger *p, double until, bool last)
 		else if (left <= 0 || (stopped && !last))
 			return;
 	}
+}
+
+/* Are too many on their way, of which the oldest may be answered yet? */
+static bool is_held(const struct pinger *p)
+{
+	return p->sent >= UNANSWERED && !p->answered[p->sent - UNANSWERED] &&
+	       now() < p->times[p->sent % UNANSWERED] + LATE;
 }
 
 static socklen_t address_parse(const char *text, struct sockaddr_storage *address)
@@ -201,6 +214,8 @@ int main(int argc, char **argv)
 	signal(SIGTERM, stop);
 	due = now();
 	while (p.sent < p.count && !stopped) {
+		while (is_held(&p) && !stopped)
+			answers_take(&p, now() + 0.01, false);
 		request_send(&p, (uint16_t)p.sent++);
 		due += p.interval;
 		if (due < now())
