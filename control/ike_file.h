@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What charon is given, as files for people and for swanctl: <folder>/swanctl.conf and certificates
+ * What charon is given, as files for people (swanctl takes no names with dots): <folder>/swanctl.conf and certificates
  * beside it. Keys and passwords are in none of them.
  */
 #ifndef KAIDO_CONTROL_IKE_FILE_H
