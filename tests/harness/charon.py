@@ -86,7 +86,7 @@ class Charon:
                 }}
             }}
             swanctl {{
-                load = random openssl pem pkcs1 pubkey
+                load = random openssl pem pkcs1 pkcs8 pubkey x509
             }}
         """
 
@@ -148,6 +148,11 @@ class Charon:
         if not done.returncode:
             raise AssertionError(f"swanctl {arguments} succeeded: {done.stdout}")
         return done.stdout + done.stderr
+
+    def file(self, kind, name, text):
+        """A certificate or key (x509, x509ca, private) for load(); connections name it."""
+        os.makedirs(os.path.join(self.folder, kind), mode=0o700, exist_ok=True)
+        self._write(os.path.join(kind, name), text)
 
     def load(self, text):
         self.swanctl("--load-all", "--file", self._write("swanctl.conf", text))
