@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "address.h"
 #include "config_check.h"
@@ -218,6 +219,18 @@ static void pair_claim(struct check *check, const char *method, const char *loca
 				remote, local, other->what, other->name, other->tenant);
 }
 
+/*
+ * Of a peer that logs in. Once it is locked out, nobody of that name gets in there, whatever the way: so who
+ * proves in another one that he is it must not be somebody else.
+ */
+static void user_claim(struct check *check, const char *local, const char *remote, const char *user,
+		       const struct claim_holder *holder)
+{
+	pair_claim(check, "eap", local, user, "user", holder);
+	if (user != NULL && remote != NULL && strcasecmp(user, remote) != 0)
+		pair_claim(check, "ike", local, user, "user", holder);
+}
+
 static void tunnel_claim(struct check *check, const struct tenant *tenant,
 			 const struct tunnel *tunnel)
 {
@@ -239,7 +252,7 @@ static void tunnel_claim(struct check *check, const struct tenant *tenant,
 	if (ike_is_eap_client(ike)) /* its password is for this peer */
 		pair_claim(check, "eap", ike->user, remote, "user", &holder);
 	else if (ike_is_eap(ike))
-		pair_claim(check, "eap", local, ike->user, "user", &holder);
+		user_claim(check, local, remote, ike->user, &holder);
 	if (check->reader != NULL)
 		reader_leave(check->reader, mark);
 }

@@ -194,6 +194,7 @@ struct sessions {
 	struct event *sweep; /* what is done by time */
 	uint64_t opened;     /* monotonic seconds */
 	TAILQ_HEAD(, session_lockout) lockouts;
+	bool lockouts_old; /* the desired state has changed: who is locked out may be gone */
 	TAILQ_HEAD(, session_flood) floods;
 	unsigned int n_floods;
 	bool secrets_owed; /* the plugin has not been told of the last change of them */

@@ -260,22 +260,26 @@ json_t *sessions_locked_render(const struct sessions *sessions)
 	return list;
 }
 
+static bool is_known(const struct tenant *tenant, const char *user)
+{
+	json_t *pairs = json_array();
+	size_t n = pairs_add(pairs, tenant, user);
+
+	json_decref(pairs);
+	return n > 0;
+}
+
 /* Is it still to be remembered? Not of who may try again, whose failures are old, or who is gone. */
 static bool lockout_holds(const struct sessions *sessions, const struct session_lockout *lockout)
 {
 	const char *user;
 	const struct tenant *tenant = lockout_tenant(sessions, lockout, &user);
 	int64_t now = time(NULL);
-	json_t *pairs;
-	size_t n;
 
 	if (tenant == NULL || tenant->lockout.failures == 0 ||
 	    (lockout->until <= now && now - lockout->last > tenant->lockout.seconds))
 		return false;
-	pairs = json_array();
-	n = pairs_add(pairs, tenant, user);
-	json_decref(pairs);
-	return n > 0;
+	return !sessions->lockouts_old || is_known(tenant, user);
 }
 
 void session_lockouts_sweep(struct sessions *sessions)
@@ -298,6 +302,7 @@ void session_lockouts_sweep(struct sessions *sessions)
 		if (ret < 0)
 			store_abort(store);
 	}
+	sessions->lockouts_old &= ret < 0;
 }
 
 void session_lockouts_clear(struct sessions *sessions)

@@ -75,6 +75,7 @@ int sessions_owners_set(struct sessions *sessions, const struct model *desired)
 	sessions->owners = owners;
 	sessions->n_owners = n;
 	sessions->spis = spis;
+	sessions->lockouts_old = true;
 	for (size_t i = 0; i < desired->n_tenants; i++)
 		tenant_note(sessions, desired->tenants[i]);
 	return claims_failed(spis) ? -ENOMEM : 0;

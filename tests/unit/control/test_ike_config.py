@@ -416,6 +416,11 @@ class Mistakes(Case):
             "remote-id": "another"}))))), ["/tenants/1/tunnels/0/ike/user"])
         self.assertEqual(list(self.told(acme(site(ike=provider())), globex(site(ike=provider(**{
             "local-id": "another"}))))), ["/tenants/1/tunnels/0/ike/user"])
+        # Who is locked out is so by any way to log in: the user must not be who another one is by its secret.
+        secret = site(ike={"psk": PSK, "local-id": "gw.acme.example", "remote-id": "BRANCH-2"})
+        user = site(ike=logs_in(**{"remote-id": "another"}))
+        self.assertEqual(list(self.told(acme(secret), globex(user))), ["/tenants/1/tunnels/0/ike/user"])
+        self.assertEqual(list(self.told(acme(user), globex(secret))), ["/tenants/1/tunnels/0/ike/remote-id"])
         # A certificate is found by the user's name: two tenants can't log in by one.
         self.assertEqual(list(self.told(acme(site(ike=provider_tls())), globex(site(ike=provider_tls(**{
             "remote-id": "gw.another.example"}))))), ["/tenants/1/tunnels/0/ike/user"])

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", ".."))
@@ -624,6 +625,32 @@ class Clients(Sessions):
         acme["lockout"] = {"failures": 0}
         self.apply(config(acme))
         self.assertEqual(plugin.notified("ike.secrets")["locked"], [])
+
+    def test_failures_of_who_is_gone_are_forgotten(self):
+        """Who comes again under the name begins anew; others stay locked out."""
+        limits = {"failures": 3, "seconds": 900}
+        self.configure(access=[laptops()], lockout=limits)
+        plugin = self.plugin()
+        for user in ["alice"] * 3 + ["bob"] * 3:
+            plugin.call("ike.event", kind="failed", reason="authentication", remote="203.0.113.5", text="EAP failed",
+                        name="kaido.acme.laptops", user=user)
+
+        def locked(*users):
+            """Once just these are configured."""
+            self.configure(access=[laptops(users=[{"name": name, "password": f"{name}'s secret"} for name in users])],
+                           lockout=limits)
+            while True:
+                told = plugin.notified("ike.secrets")
+                if {secret["remote"] for secret in told["secrets"]} == set(users):
+                    return [one["remote"] for one in told["locked"]]
+
+        def forgotten():
+            self.assertEqual(locked("alice"), ["alice"])
+            time.sleep(2.5)  # kaidod looks every 2 s
+            return locked("alice", "bob") == ["alice"]
+
+        self.assertEqual(sorted(locked("alice", "bob", "carol")), ["alice", "bob"])
+        self.world.wait("bob is forgotten", forgotten)
 
     def test_disconnect(self):
         self.configure(access=[laptops()])
