@@ -203,18 +203,18 @@ pinging_end()
 	rm -f "${@/#/$WORLD/pinging.}"
 }
 
-# pinged NAME: waits for the last answers; how many requests there were, and how many had none, are in
-# REQUESTS and LOST.
+# pinged NAME: waits for the last answers; how many requests there were, how many had none, and for how many
+# milliseconds there was none are in REQUESTS, LOST and OUTAGE.
 pinged()
 {
 	local answers
 
 	pinging_end "$1"
 	wait "${PINGING[$1]}" || true
-	read -r answers _ REQUESTS <"$WORLD/pinged.$1"
+	read -r answers _ REQUESTS OUTAGE _ <"$WORLD/pinged.$1"
 	LOST=$((REQUESTS - answers))
 }
-REQUESTS='' LOST=''
+REQUESTS='' LOST='' OUTAGE=''
 
 # check_pinged WHAT NAME...: every one was answered.
 check_pinged()
