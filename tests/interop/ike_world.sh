@@ -214,6 +214,7 @@ pinged()
 	read -r answers _ REQUESTS OUTAGE _ <"$WORLD/pinged.$1"
 	LOST=$((REQUESTS - answers))
 }
+# shellcheck disable=SC2034 # OUTAGE is for tests
 REQUESTS='' LOST='' OUTAGE=''
 
 # check_pinged WHAT NAME...: every one was answered.
