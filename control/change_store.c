@@ -127,6 +127,7 @@ static void desired_set(struct daemon *daemon, const struct model *model, struct
 	daemon->desired = copy;
 	model_destroy(daemon->effective);
 	daemon->effective = effective;
+	session_lockouts_sweep(&daemon->sessions); /* a user may be back with the next change */
 	if (secrets) {
 		sessions_tell_secrets(&daemon->sessions);
 		sessions_dismiss(&daemon->sessions);
