@@ -15,6 +15,7 @@
 #include "log.h"
 #include "options.h"
 
+#define CPU_FOLDER         "/sys/devices/system/cpu"
 #define EAL_ARGS_MAX       (32 + 4 * PORTS_MAX)
 #define EAL_ARG_LEN        1024
 #define MEMORY_NO_HUGE_MB  512
@@ -152,11 +153,47 @@ static void eal_cores(struct eal_args *a, const struct options *o)
 	eal_arg(a, "--main-lcore=0");
 }
 
+/* "0-7": those that are online, as the kernel writes them. */
+static void cpus_online(char *text, size_t size)
+{
+	FILE *file = fopen(CPU_FOLDER "/online", "re");
+
+	if (file == NULL || fgets(text, (int)size, file) == NULL)
+		snprintf(text, size, "unknown");
+	text[strcspn(text, "\n")] = '\0';
+	if (file != NULL)
+		fclose(file);
+}
+
+/* Only a CPU that is online has a topology. */
+static int cpu_check(const char *option, uint32_t cpu)
+{
+	char path[64], online[128];
+
+	snprintf(path, sizeof(path), CPU_FOLDER "/cpu%u/topology", cpu);
+	if (access(path, F_OK) == 0)
+		return 0;
+	cpus_online(online, sizeof(online));
+	log_error("%s: CPU %u is not there; name some of %s", option, cpu, online);
+	return -ENODEV;
+}
+
+int eal_cpus_check(const struct options *o)
+{
+	int err = cpu_check("--main-cpu", o->main_cpu);
+
+	for (uint32_t i = 0; i < o->workers && err == 0; i++)
+		err = cpu_check("--workers", o->worker_cpu[i]);
+	return err;
+}
+
 int eal_start(struct options *o)
 {
 	struct eal_args a = { .argc = 0 };
-	int n;
+	int n = eal_cpus_check(o);
 
+	if (n != 0)
+		return n;
 	eal_arg(&a, "kaido-dataplane");
 	eal_arg(&a, "--file-prefix=kaido-%d", (int)getpid());
 	eal_arg(&a, "--no-telemetry");

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "eal.h"
 #include "options.h"
 
 #define ARGS_MAX 80
@@ -187,6 +188,20 @@ static void test_ports_max(void **state)
 	assert_int_equal(parse(line, &o), -EINVAL);
 }
 
+/* Nobody has 4096 CPUs, and everybody has the first one. */
+static void test_cpus(void **state)
+{
+	struct options o;
+
+	assert_int_equal(parse("--port a=net_null0 --main-cpu 0 --workers 0", &o), 0);
+	assert_int_equal(eal_cpus_check(&o), 0);
+	assert_int_equal(parse("--port a=net_null0 --main-cpu 0 --workers 0,4095", &o), 0);
+	assert_int_equal(eal_cpus_check(&o), -ENODEV);
+	assert_int_equal(parse("--port a=net_null0 --main-cpu 4095 --workers 0", &o), 0);
+	assert_int_equal(eal_cpus_check(&o), -ENODEV);
+	assert_int_equal(eal_start(&o), -ENODEV); /* and DPDK is not asked */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -195,6 +210,7 @@ int main(void)
 		cmocka_unit_test(test_buffers_for_the_queues),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_ports_max),
+		cmocka_unit_test(test_cpus),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
