@@ -143,6 +143,7 @@ struct session_ike {
 	struct totals_bytes before;  /* of its configured tunnel when it came */
 	bool over;                   /* its end was told */
 	const char *closing;         /* why kaidod has asked charon to end it; NULL: it has not */
+	struct totals_bytes closed;  /* what it had carried then: its tunnel may be gone since */
 };
 
 /* Whose an if_id is, in the desired state. */

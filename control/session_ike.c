@@ -51,6 +51,10 @@ struct totals_bytes session_ike_bytes(struct sessions *sessions, const struct se
 	}
 	bytes.in = beyond(bytes.in, ike->before.in);
 	bytes.out = beyond(bytes.out, ike->before.out);
+	if (bytes.in < ike->closed.in)
+		bytes.in = ike->closed.in;
+	if (bytes.out < ike->closed.out)
+		bytes.out = ike->closed.out;
 	return bytes;
 }
 

@@ -39,6 +39,7 @@ void session_expire(struct sessions *sessions, const struct session_sa *sa, bool
 void session_ike_close(struct sessions *sessions, struct session_ike *ike, const char *reason)
 {
 	ike->closing = reason;
+	ike->closed = session_ike_bytes(sessions, ike);
 	if (is_of_plugin(sessions, ike->instance))
 		rpc_listener_tell(&sessions->plugin, "ike.close",
 				  json_pack("{s:I}", "id", (json_int_t)ike->id), true);

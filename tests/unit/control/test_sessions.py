@@ -672,6 +672,20 @@ class Clients(Sessions):
         self.assertEqual(self.call("ike.disconnect", tenant="acme", all=True), {"closed": 1})
         self.world.wait("all are gone", lambda: len(self.sas()) == 0)
 
+    def test_what_was_carried_is_told_of_who_is_removed(self):
+        self.restart_dataplane("--appetite", "100")
+        self.configure(access=[laptops()])
+        plugin = self.plugin()
+        self.connect(plugin, 1)
+        plugin.notified("ike.usage")
+        self.configure()
+        self.assertEqual(plugin.notified("ike.close"), {"id": 1})
+        self.assertEqual(self.dump("tunnel"), [])
+        plugin.call("ike.event", kind="closed", id=1, reason="local")
+        (down,) = self.events("ike-down")
+        self.assertEqual(down["reason"], "removed from the configuration")
+        self.assertGreater(down["bytes_out"], 0)
+
     def test_what_clients_carried_stays_with_their_tenant(self):
         self.restart_dataplane("--appetite", "100")
         self.configure(access=[laptops()])
