@@ -263,6 +263,7 @@ static int rekeyed_take(struct sessions *sessions, struct session_ike *ike, uint
 	ike->carried.out += old->carried.out;
 	ike->before = old->before;
 	ike->closing = old->closing;
+	ike->closed = old->closed;
 	ret = store_ike_delete(sessions->daemon->store, old->instance, old->id);
 	while (ret == 0 && (sa = LIST_FIRST(&old->sas)) != NULL) {
 		session_ike_take(ike, sa);
